@@ -1,0 +1,200 @@
+"""The command line. Exit codes: 0 done, 2 the user's mistake, 3 the run failed and what was committed stays."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+from pythonjsonlogger.json import JsonFormatter
+from rich.console import Console
+from rich.table import Table
+
+from jobs import why
+from jobs.curate import curation, estimate
+from jobs.progress import progress
+from jobs.recipe import RecipeError, load_recipe
+from jobs.report import write_report
+from jobs.run import run as run_recipe
+from pipeline.execution import ConservationError, StepError
+from pipeline.plan import Plan, PlanError, describe
+from pipeline.sources import SourceError
+from pipeline.storage import Store
+
+RECIPES = Path(__file__).parent / "recipes"
+QUICKSTART = RECIPES / "quickstart.yaml"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="codesieve")
+def cli() -> None:
+    """Curates code corpora for model training, and tells every file's fate."""
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option("--out", help="Where datasets go: a path, gs://… or s3://…  [default: out/RECIPE]")
+@click.option("--engine", type=click.Choice(["beam", "inline"]), help="Overrides engine.kind.")
+@click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
+@click.option("--workers", type=click.IntRange(min=1), help="Overrides engine.workers.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe."
+)
+@click.option(
+    "--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits."
+)
+def run(
+    recipe: Path | None,
+    out: str | None,
+    engine: str | None,
+    runner: str | None,
+    workers: int | None,
+    overrides: tuple[str, ...],
+    replace: bool,
+) -> None:
+    """Curates what RECIPE names; without one, the packages of this Python environment."""
+    path = _recipe_path(recipe)
+    chosen = [("engine.kind", engine), ("engine.runner", runner), ("engine.workers", workers)]
+    settings = [*overrides, *(f"{key}={value}" for key, value in chosen if value is not None)]
+    loaded = load_recipe(path, settings)
+    store = Store(out or f"out/{path.stem}")
+    _log_to(store)
+    worked = run_recipe(loaded, store, replace)
+    summary = write_report(store) if worked or not store.exists("report", "summary.json") else None
+    if not worked:
+        click.echo("Nothing to do: every step is committed for this recipe, these sources and this release.")
+    _print_result(store, summary or store.read_json("report", "summary.json"))
+
+
+def _recipe_path(recipe: Path | None) -> Path:
+    if recipe is None:
+        return QUICKSTART
+    shipped = RECIPES / recipe.name
+    return shipped if not recipe.exists() and recipe.parent == Path() and shipped.exists() else recipe
+
+
+def _log_to(store: Store) -> None:
+    """Structured logs beside the datasets: one JSON object a line, times in UTC."""
+    logging.raiseExceptions = False  # a full disk must not bury the run's own message under the log's
+    if not store.is_local:
+        return
+    folder = Path(store.path())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(folder / "_log.jsonl", encoding="utf-8", delay=True)
+    except OSError as error:
+        raise RecipeError(f"--out {store.uri}: cannot be written: {error.strerror}") from error
+    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    for name, level in (("jobs", logging.INFO), ("apache_beam", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def _print_result(store: Store, summary: dict) -> None:
+    console = Console()
+    table = Table("fate", "reason", "files", "bytes", title=f"{summary['rows']:,} files read")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for entry in summary["reasons"]:
+        table.add_row(entry["decision"], entry["reason"] or "", f"{entry['rows']:,}", f"{entry['bytes']:,}")
+    console.print(table)
+    for dataset in ("corpus", "ledger", "tokenizer", "tokens", "report/index.html"):
+        if store.exists(*dataset.split("/")):
+            console.print(
+                f"{dataset.partition('/')[0]:<10} {store.path(dataset)}", soft_wrap=True, highlight=False
+            )
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe."
+)
+@click.option("--json", "as_json", is_flag=True, help="The whole plan as JSON, to diff.")
+def plan(recipe: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Prints the steps of RECIPE, their schemas and the estimated size and time; starts nothing."""
+    made = curation(load_recipe(_recipe_path(recipe), overrides))
+    if as_json:
+        click.echo(json.dumps([describe(step) for step in made.steps], indent=1))
+    else:
+        _print_plan(made)
+
+
+def _print_plan(made: Plan) -> None:
+    for step in made.steps:
+        for output in step.outputs:
+            schema = made.schemas[output.dataset]
+            click.echo(
+                f"{type(step).__name__.lower():<8} {step.name} -> {output.dataset} ({step.shards} shards)"
+            )
+            for field in schema:
+                doc = (field.metadata or {}).get(b"doc", b"").decode()
+                click.echo(f"           {field.name}: {field.type}  {doc}")
+    for line in estimate(made):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("out")
+def status(out: str) -> None:
+    """Tells how far the run in OUT is, wherever it runs."""
+    for step in progress(Store(out)):
+        state = f"done, {step.rows:,} rows" if step.is_done else f"{step.made} of {step.shards} shards"
+        click.echo(f"{step.name:<14} {state}")
+
+
+@cli.command("why")
+@click.argument("out")
+@click.argument("file", metavar="REPO/PATH")
+def why_(out: str, file: str) -> None:
+    """Tells what became of a file of the run in OUT, and why."""
+    store = Store(out)
+    found = list(why.fates(store, file))
+    if not found:
+        near = why.nearest(store, file)
+        mend = (
+            f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
+        )
+        raise RecipeError(f"{file} is not in the ledger of {out}{mend}")
+    for fate in found:
+        for label, text in why.tell(fate):
+            click.echo(f"{label:<18} {text}")
+        click.echo()
+
+
+@cli.command()
+@click.argument("out")
+def report(out: str) -> None:
+    """Writes the web page about the run in OUT, and tells where it is."""
+    store = Store(out)
+    write_report(store)
+    click.echo(store.path("report", "index.html"))
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake ends in one line and exit code 2, a failed run in 3."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped; what was committed stays, start it again to go on", 130)
+    except (RecipeError, SourceError, PlanError, FileNotFoundError) as error:
+        _fail(str(error), 2)
+    except (StepError, ConservationError, OSError) as error:
+        _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"codesieve: {message}", file=sys.stderr, flush=True)
+    # Threads of an engine that was cut short must not hold the exit up.
+    sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""Recipes: the YAML that says what to curate and by which rules. Unknown keys are refused, with their line."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from transforms.quality import PRESETS
+
+LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
+
+
+class RecipeError(ValueError):
+    """A mistake in a recipe: one line that names the place and the mend."""
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EnvironmentSource(Block):
+    """The packages of the running Python environment, and its standard library."""
+
+    kind: Literal["environment"]
+
+
+class ArchiveSource(Block):
+    """Archives (tar, tar.gz, tar.bz2, tar.xz, tar.zst, zip), each a repository."""
+
+    kind: Literal["archive"]
+    uri: str
+
+
+class DirectorySource(Block):
+    """Folders, each a repository."""
+
+    kind: Literal["directory"]
+    uri: str
+
+
+class ParquetSource(Block):
+    """Parquet files with a row per file."""
+
+    kind: Literal["parquet"]
+    uri: str
+    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+
+
+class JsonlSource(Block):
+    """JSON Lines with an object per file."""
+
+    kind: Literal["jsonl"]
+    uri: str
+    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+
+
+SourceBlock = Annotated[
+    EnvironmentSource | ArchiveSource | DirectorySource | ParquetSource | JsonlSource,
+    Field(discriminator="kind"),
+]
+
+
+class InputBlock(Block):
+    """Bounds on what is read: a larger file is a ledger row, an archive past a bound is cut there."""
+
+    max_file_bytes: int = Field(1 << 20, gt=0)
+    max_archive_bytes: int = Field(64 << 30, gt=0)
+    max_ratio: float = Field(200, gt=1)
+
+
+class LanguagesBlock(Block):
+    """Linguist's names, or `all`; by default every programming language."""
+
+    keep: list[str] | Literal["all", "programming"] = "programming"
+
+
+class LicenseBlock(Block):
+    """Classes and SPDX ids that are kept."""
+
+    enabled: bool = True
+    keep: list[str] = ["permissive"]
+
+    @field_validator("keep")
+    @classmethod
+    def _known(cls, keep: list[str]) -> list[str]:
+        for name in keep:
+            if name.islower() and name not in get_args(LicenseClass):
+                raise ValueError(
+                    f"{name!r} is neither a class ({', '.join(get_args(LicenseClass))}) nor an SPDX id"
+                )
+        return keep
+
+
+class QualityBlock(Block):
+    """A preset named after its paper; any single threshold overrides it, and null switches it off."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    enabled: bool = True
+    preset: str = "codegen"
+
+    @model_validator(mode="after")
+    def _thresholds_exist(self) -> "QualityBlock":
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset: {self.preset!r} is none of {', '.join(PRESETS)}")
+        known = {name for preset in PRESETS.values() for name in preset}
+        for name in self.model_extra or {}:
+            if name not in known:
+                raise ValueError(f"unknown key {name!r}; the thresholds are {', '.join(sorted(known))}")
+        return self
+
+    def thresholds(self) -> dict[str, Any]:
+        """The preset with the recipe's own thresholds over it."""
+        merged = dict(PRESETS[self.preset]) | (self.model_extra or {})
+        return {name: value for name, value in merged.items() if value is not None}
+
+
+class ExactBlock(Block):
+    enabled: bool = True
+
+
+class NearBlock(Block):
+    """MinHash LSH, verified: no file goes without its measured Jaccard similarity to the file that stays."""
+
+    enabled: bool = True
+    threshold: float = Field(0.7, gt=0, le=1)
+    ngram: int = Field(5, ge=1, le=64)
+    permutations: int = Field(256, ge=16, le=1024)
+
+
+class DedupBlock(Block):
+    exact: ExactBlock = ExactBlock()
+    near: NearBlock = NearBlock()
+
+
+class PiiBlock(Block):
+    """`redact` puts placeholders in the place of personal data and secrets; `drop` drops the file."""
+
+    enabled: bool = True
+    policy: Literal["redact", "drop"] = "redact"
+
+
+class ToxicityBlock(Block):
+    """Drops files with a comment or string scored above `max`."""
+
+    enabled: bool = True
+    max: float = Field(0.9, ge=0, le=1)
+
+
+class DecontaminateBlock(Block):
+    """Benchmarks kept out: `humaneval`, or paths of JSONL files with prompts and solutions."""
+
+    enabled: bool = True
+    benchmarks: list[str] = ["humaneval"]
+
+
+class TokenizeBlock(Block):
+    """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json)."""
+
+    enabled: bool = True
+    tokenizer: str | None = None
+    vocab_size: int = Field(50257, ge=300, le=1 << 20)
+    block: int = Field(2048, ge=8, le=1 << 20)
+    sample_bytes: int = Field(32 << 20, gt=0)
+
+
+class OutputBlock(Block):
+    """Arrow opens with `datasets.load_from_disk`; parquet opens everywhere."""
+
+    format: Literal["arrow", "parquet"] = "arrow"
+    shards: int = Field(16, ge=1, le=99999)
+
+
+class EngineBlock(Block):
+    """Where the plan runs. It never changes what comes out."""
+
+    kind: Literal["beam", "inline"] = "beam"
+    runner: str = "DirectRunner"
+    workers: int | Literal["auto"] = "auto"
+
+
+class Recipe(Block):
+    """A whole recipe, checked."""
+
+    sources: list[SourceBlock] = Field(min_length=1)
+    input: InputBlock = InputBlock()
+    languages: LanguagesBlock = LanguagesBlock()
+    license: LicenseBlock = LicenseBlock()
+    quality: QualityBlock = QualityBlock()
+    dedup: DedupBlock = DedupBlock()
+    pii: PiiBlock = PiiBlock()
+    toxicity: ToxicityBlock = ToxicityBlock()
+    decontaminate: DecontaminateBlock = DecontaminateBlock()
+    tokenize: TokenizeBlock = TokenizeBlock()
+    output: OutputBlock = OutputBlock()
+    engine: EngineBlock = EngineBlock()
+    seed: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that shapes the data: two runs with the same identity may share an output location."""
+        return json.loads(self.model_dump_json(exclude={"engine"}))
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe and applies `key.path=value` overrides, whose values are YAML.
+
+    Raises RecipeError with the file, the line and the key of the mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise RecipeError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with a key `sources`")
+    for override in overrides:
+        _apply(data, override)
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(_first_mistake(path, tree, error)) from None
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override}: write it as key.path=value")
+    *parents, last = key.split(".")
+    at: Any = data
+    for name in parents:
+        at = at[int(name)] if isinstance(at, list) and name.isdigit() else at.setdefault(name, {})
+        if not isinstance(at, dict | list):
+            raise RecipeError(f"--set {override}: {name} is a plain value and has no keys")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not valid YAML") from error
+    if isinstance(at, list):
+        if not last.isdigit() or int(last) >= len(at):
+            raise RecipeError(f"--set {override}: {last} is no index of a list of {len(at)}")
+        at[int(last)] = parsed
+    else:
+        at[last] = parsed
+
+
+def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
+    mistake = error.errors(include_url=False)[0]
+    # The name of a union's member stands in the location, but not in the file.
+    kinds = {"environment", "archive", "directory", "parquet", "jsonl"}
+    place = tuple(part for part in mistake["loc"] if part not in kinds)
+    key = ".".join(str(part) for part in place)
+    line = _line(tree, place)
+    where = f"{path}:{line}" if line else str(path)
+    if mistake["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key}{_suggestion(place)}"
+    if mistake["type"] == "missing":
+        return f"{where}: {key} is missing"
+    return f"{where}: {key}: {mistake['msg'].removeprefix('Value error, ')}, not {mistake['input']!r}"
+
+
+def _suggestion(place: tuple[Any, ...]) -> str:
+    model: Any = Recipe
+    for part in place[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    known = list(getattr(model, "model_fields", {}))
+    close = difflib.get_close_matches(str(place[-1]), known, 1)
+    return f"; did you mean {close[0]}?" if close else (f"; the keys are {', '.join(known)}" if known else "")
+
+
+def _line(tree: yaml.Node | None, place: Iterable[Any]) -> int | None:
+    node, line = tree, None
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """Settings as YAML, for a person to read."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

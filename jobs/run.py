@@ -1,0 +1,108 @@
+"""Runs a recipe's plan on an output location: claims it, starts the engine, shows progress."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jobs.curate import curation
+from jobs.progress import RUN, shown
+from jobs.recipe import EngineBlock, Recipe, RecipeError
+from pipeline.execution import Job
+from pipeline.plan import Plan
+from pipeline.storage import Store
+
+log = logging.getLogger(__name__)
+
+
+def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
+    """Curates what the recipe names into the store; False where every step was committed already.
+
+    Raises RecipeError where the location holds something else, StepError or ConservationError where a step failed.
+    """
+    plan = curation(recipe)
+    check_location(recipe, store, replace)
+    with _locked(store):
+        job = Job(plan, store)
+        pending = [step.name for step in job.prepare()]
+        if not pending:
+            return False
+        store.write_json(_description(recipe, plan), RUN)
+        log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
+        with shown(store):
+            run_on(recipe.engine, job)
+        log.info("run ended")
+    return True
+
+
+def run_on(engine: EngineBlock, job: Job) -> None:
+    """Hands the job to the recipe's engine; engines are imported only when they are asked for."""
+    workers = len(os.sched_getaffinity(0)) if engine.workers == "auto" else engine.workers
+    if engine.kind == "inline":
+        from pipeline.engines import inline
+
+        inline.run(job)
+    else:
+        from pipeline.engines import beam
+
+        beam.run(job, engine.runner, workers)
+
+
+def check_location(recipe: Recipe, store: Store, replace: bool) -> None:
+    """Refuses a location that holds another recipe's data, or files that no run of ours wrote.
+
+    Raises RecipeError.
+    """
+    found = store.read_json(RUN)
+    mend = "choose another --out"
+    if found is None:
+        if names := [name for name in store.names() if not name.startswith(("_", "."))] + store.folders():
+            raise RecipeError(f"--out {store.uri} holds files of something else ({names[0]}); {mend}")
+    elif not replace and (key := _difference(found["recipe"], recipe.identity())):
+        raise RecipeError(
+            f"--out {store.uri} holds the data of another recipe ({key} differs); {mend}, or add --replace"
+        )
+
+
+def _difference(old: Any, new: Any, key: str = "recipe") -> str | None:
+    """The dotted key at which two recipes first differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            inner = name if key == "recipe" else f"{key}.{name}"
+            if found := _difference(old.get(name), new.get(name), inner):
+                return found
+        return None
+    return None if old == new else key
+
+
+def _description(recipe: Recipe, plan: Plan) -> dict[str, Any]:
+    steps = [
+        {
+            "name": step.name,
+            "shards": step.shards,
+            "outputs": [output.dataset for output in step.outputs],
+            "fingerprint": plan.fingerprints[step.name],
+        }
+        for step in plan.steps
+    ]
+    return {"recipe": recipe.identity(), "steps": steps}
+
+
+@contextmanager
+def _locked(store: Store) -> Iterator[None]:
+    """Keeps a second run off a local output while this one lasts; the system frees the lock even after a kill."""
+    if not store.is_local:
+        yield
+        return
+    Path(store.path()).mkdir(parents=True, exist_ok=True)
+    with open(store.path("_lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecipeError(
+                f"another run is writing to {store.uri}; wait for it, or choose another --out"
+            ) from None
+        yield

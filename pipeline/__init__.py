@@ -1,0 +1,1 @@
+"""The machinery: plans, storage, sources and engines. It knows nothing of licences, languages or duplicates."""

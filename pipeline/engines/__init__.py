@@ -1,0 +1,1 @@
+"""Engines: each translates a plan into its own terms, and decides nothing."""

@@ -1,0 +1,256 @@
+"""Source archives: tar (plain, gzip, bzip2, xz, zstd) and zip, one repository each, streamed.
+
+What an archive is, its first bytes tell, not its name. A top folder that all its files share, as in GitHub's
+tarballs (``requests-2.31.0/``) and npm's (``package/``), is left off the paths: for that the names are read
+once before the files are, up to the first that lies elsewhere. A file at the top means that nothing is left off.
+"""
+
+import hashlib
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from pipeline.sources import Split, grouped
+from pipeline.sources.files import Place, find_files, reason, without_endings
+from pipeline.sources.rows import (
+    DEFAULT_LIMITS,
+    FILE_KINDS,
+    Limits,
+    Origin,
+    Row,
+    failed_row,
+    member_path,
+    text_row,
+    too_large_row,
+)
+from pipeline.sources.streams import (
+    RATIO_GRACE,
+    Bomb,
+    ByteFile,
+    Corrupt,
+    PlainStream,
+    Stream,
+    bounded,
+    compression,
+)
+from pipeline.sources.tar import members
+
+GROWTH = {
+    **dict.fromkeys((".tar.gz", ".tgz", ".crate"), 4),
+    **dict.fromkeys((".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"), 5),
+    **dict.fromkeys((".zip", ".whl", ".egg", ".jar"), 3),
+    ".tar": 1,
+}
+"""Endings of archives, and how many bytes of source code a byte of such an archive usually holds."""
+ZIP_ENDINGS = (".zip", ".whl", ".egg", ".jar")
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+
+MAX_SHARES = 16
+"""Splits of one compressed tar. Each of them decompresses it whole, so more would repeat more than they spread."""
+STRIPE = 1 << 18
+"""The shares of a tar take turns by this many uncompressed bytes: no share needs to know how long it is."""
+IN_MEMORY = 32 << 20
+"""Archives up to this size are fetched once, though they are read twice."""
+FILE_OVERHEAD = 512
+"""What a file costs beside its bytes, when the files of a zip are dealt out."""
+
+UNIX = 3
+ENCRYPTED = 0x1
+UTF8_NAME = 0x800
+"""The creating system and the flags of a zip member that matter here (APPNOTE.TXT, 4.4.2 and 4.4.4)."""
+
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    struct.error,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """Archives that match `uri`: a path, a pattern such as ``dumps/**/*.tar.gz``, gs:// or s3://."""
+
+    uri: str
+
+    def splits(self, target: int, limits: Limits = DEFAULT_LIMITS) -> list[Split]:
+        """Small archives are grouped, large ones dealt out; see `pipeline.sources.Source`."""
+        return grouped((part for place in find_files(self.uri) for part in _shares(place, target)), target)
+
+
+def _shares(place: Place, target: int) -> Iterator["ArchivePart"]:
+    ending = next((ending for ending in GROWTH if place.name.lower().endswith(ending)), "")
+    size = place.size * GROWTH.get(ending, 4)
+    shares = max(1, -(-size // max(target, 1)))
+    if ending not in ZIP_ENDINGS:
+        shares = min(shares, MAX_SHARES)
+    origin = Origin(f"archive:{place.uri}", without_endings(place.name, tuple(GROWTH)))
+    for share in range(shares):
+        yield ArchivePart(place, origin, share, shares, size // shares)
+
+
+@dataclass(frozen=True)
+class ArchivePart:
+    """One share of an archive's files; the first share also gives the rows about the archive as a whole."""
+
+    place: Place
+    origin: Origin
+    share: int
+    shares: int
+    size: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the archive's name, size and time, and of the share."""
+        return hashlib.sha256(f"{self.place.key}\0{self.share}/{self.shares}".encode()).hexdigest()
+
+    def rows(self, limits: Limits) -> Iterator[Row]:
+        """One row per member of this share, folders excepted, in the archive's order."""
+        try:
+            with _opened(self.place) as file:
+                head = file.read(6) or b""
+                if not head:
+                    raise Corrupt("is a file of 0 bytes")
+                is_zip = head.startswith(ZIP_MAGIC) or (
+                    self.place.name.lower().endswith(ZIP_ENDINGS) and not compression(head)
+                )
+                yield from self._zip_rows(file, limits) if is_zip else self._tar_rows(file, head, limits)
+        except Corrupt as error:
+            yield from self._whole("input.corrupt_archive", str(error))
+        except Bomb as error:
+            yield from self._whole("input.bomb", str(error))
+        except OSError as error:
+            yield from self._whole("input.unreadable", reason(error))
+
+    def _whole(self, why: str, detail: str | None = None) -> Iterator[Row]:
+        if self.share == 0:
+            yield failed_row(self.origin, "", self.place.size, why, detail)
+
+    def _tar_rows(self, file: ByteFile, head: bytes, limits: Limits) -> Iterator[Row]:
+        top = _top_folder(_tar_names(_tar_stream(file, head, self.place.size, limits)))
+        stream = _tar_stream(file, head, self.place.size, limits)
+        origin = self.origin
+        files = 0
+        for member in members(stream):
+            if member.kind == "folder":
+                continue
+            files += 1
+            if member.commit and not origin.revision:
+                origin = replace(origin, revision=member.commit)
+            if member.position // STRIPE % self.shares == self.share:
+                yield _member_row(origin, top, member.name, member.kind, member.size, limits, stream.read)
+        if not files:
+            yield from self._whole("input.empty_archive")
+        if self.share == 0:
+            stream.drain()
+
+    def _zip_rows(self, file: ByteFile, limits: Limits) -> Iterator[Row]:
+        try:
+            archive = zipfile.ZipFile(io.BufferedReader(file, STRIPE))  # type: ignore[arg-type]
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+        except ZIP_ERRORS as error:
+            raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
+        if not infos:
+            yield from self._whole("input.empty_archive")
+        top = _top_folder(_zip_name(info) for info in infos)
+        sizes = [info.file_size if info.file_size <= limits.max_file_bytes else 0 for info in infos]
+        total = sum(sizes) + FILE_OVERHEAD * len(sizes)
+        bound = min(limits.max_archive_bytes, max(RATIO_GRACE, limits.max_ratio * self.place.size))
+        grown = 0
+        for index, (info, size) in enumerate(zip(infos, sizes, strict=True)):
+            share = (grown + FILE_OVERHEAD * index) * self.shares // total
+            grown += size  # zipfile reads no more than this, whatever the data holds
+            if grown > bound:
+                raise Bomb(f"grows to more than {bound} bytes")
+            if share == self.share:
+                yield _zip_row(self.origin, top, archive, info, limits)
+
+
+def _member_row(
+    origin: Origin, top: str, name: bytes | str, kind: str, size: int, limits: Limits, read: Callable[[int], bytes]
+) -> Row:
+    path, unsafe = member_path(name)
+    if unsafe:
+        return failed_row(origin, path, size, "input.unsafe_path", unsafe)
+    path = path.removeprefix(top)
+    if kind != "file":
+        return failed_row(origin, path, size, "input.not_regular", kind)
+    if size > limits.max_file_bytes:
+        return too_large_row(origin, path, size, limits)
+    data = read(size)
+    if len(data) < size:
+        raise Corrupt("ends inside a file")
+    return text_row(origin, path, data)
+
+
+def _top_folder(names: Iterable[bytes | str]) -> str:
+    """``top/`` where all names lie below that one folder, else nothing; reads no further than it must."""
+    top = ""
+    for name in names:
+        path, unsafe = member_path(name)
+        first, slash, _ = path.partition("/")
+        if unsafe or not slash or (top and first + slash != top):
+            return ""
+        top = first + slash
+    return top
+
+
+def _opened(place: Place) -> ByteFile:
+    file = place.open()
+    if place.size > IN_MEMORY:
+        return file
+    with file:
+        return io.BytesIO(file.read(IN_MEMORY + 1) or b"")
+
+
+def _tar_stream(file: ByteFile, head: bytes, size: int, limits: Limits) -> Stream:
+    file.seek(0)
+    decompress = compression(head)
+    return Stream(bounded(file, decompress(file), limits)) if decompress else PlainStream(file, size)
+
+
+def _tar_names(stream: Stream) -> Iterator[bytes]:
+    """Names up to the first damage: what comes after it gives no rows."""
+    with suppress(Corrupt, Bomb):
+        yield from (member.name for member in members(stream) if member.kind != "folder")
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name. Without its UTF-8 flag zipfile takes it for code page 437, as the format says; many
+    archivers on Unix write UTF-8 all the same."""
+    if info.flag_bits & UTF8_NAME:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode()
+    except UnicodeError:
+        return info.filename
+
+
+def _zip_row(origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Row:
+    mode = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
+
+    def read(size: int) -> bytes:
+        if info.flag_bits & ENCRYPTED:
+            raise Corrupt("encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Corrupt(f"zip compression method {info.compress_type}")
+        if info.compress_size > size + size // 8 + STRIPE:
+            raise Corrupt(f"{info.compress_size} compressed bytes for {size}")
+        with archive.open(info) as file:
+            return file.read(size)
+
+    name = _zip_name(info)
+    try:
+        return _member_row(origin, top, name, FILE_KINDS.get(mode, "file"), info.file_size, limits, read)
+    except (*ZIP_ERRORS, Corrupt) as error:
+        path = member_path(name)[0].removeprefix(top)
+        return failed_row(origin, path, info.file_size, "input.unreadable", reason(error))

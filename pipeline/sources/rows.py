@@ -1,0 +1,172 @@
+"""From a file's bytes to its row: text, or the reason why there is none."""
+
+import hashlib
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from schemas.datasets import SOURCE_ROW
+
+MAX_PATH = 4096
+"""Characters in a path; Linux's PATH_MAX."""
+
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+DRIVE_LETTER = re.compile(r"[A-Za-z]:[/\\]")
+
+FILE_KINDS = {
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+    stat.S_IFDIR: "folder",
+}
+"""What a file's mode says of it, where it is no regular file."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what is read, so that no input can fill memory, disk or time."""
+
+    max_file_bytes: int = 1 << 20
+    """A larger file is not read: `input.too_large`."""
+    max_ratio: int = 200
+    """Bytes out per byte in of a compressed archive; deflate itself can reach 1,032. Above: `input.bomb`."""
+    max_archive_bytes: int = 64 << 30
+    """Bytes that one compressed archive may grow to. Above: `input.bomb`."""
+    batch_bytes: int = 8 << 20
+    """Content in one record batch; a larger file is a batch alone."""
+    batch_rows: int = 4096
+    """Rows in one record batch."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_file_bytes, self.max_ratio, self.max_archive_bytes, self.batch_bytes, self.batch_rows) < 1:
+            raise ValueError(f"limits must be positive: {self}")
+        if max(self.max_file_bytes, self.batch_bytes) > 1 << 30:
+            raise ValueError("max_file_bytes and batch_bytes must not exceed 1 GiB: a batch addresses 2 GiB of text")
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the rows of one repository share."""
+
+    source: str
+    repo: str
+    revision: str | None = None
+    license: str | None = None
+
+
+class Row(NamedTuple):
+    """One row of SOURCE_ROW; `content` is UTF-8 that was checked."""
+
+    origin: Origin
+    path: str
+    size: int | None
+    content_id: str | None
+    content: bytes | None
+    reason: str | None
+    detail: str | None
+
+
+def content_id(data: bytes) -> str:
+    """The git blob id of a file's bytes: SHA-1 over ``blob <size>\\0`` and the bytes, as 40 hex digits."""
+    digest = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def text_row(origin: Origin, path: str, data: bytes) -> Row:
+    """The row of a file that was read whole."""
+    name = content_id(data)
+    if not data:
+        return Row(origin, path, 0, name, None, "input.empty", None)
+    if (nul := data.find(b"\0")) >= 0:
+        return Row(origin, path, len(data), name, None, "input.binary", f"NUL at byte {nul}")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return Row(origin, path, len(data), name, None, "input.not_utf8", f"byte {error.start}")
+    return Row(origin, path, len(data), name, data, None, None)
+
+
+def failed_row(origin: Origin, path: str, size: int | None, reason: str, detail: str | None = None) -> Row:
+    """The row of a file that was not read."""
+    return Row(origin, path, size, None, None, reason, detail)
+
+
+def too_large_row(origin: Origin, path: str, size: int, limits: Limits) -> Row:
+    """The row of a file over the size bound."""
+    return failed_row(origin, path, size, "input.too_large", f"{size} bytes > {limits.max_file_bytes}")
+
+
+def printable(name: bytes | str) -> str:
+    """A name as valid UTF-8 in one line: other bytes and control characters appear as ``\\xff``."""
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    return CONTROL_CHARACTERS.sub(_escape, name)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(match[0])[1:-1]
+
+
+def member_path(name: bytes | str) -> tuple[str, str | None]:
+    """A member's name in an archive as a relative path, and what makes it unsafe, if anything does.
+
+    ``./`` and doubled slashes go. An unsafe name is kept as it stands, cut to `MAX_PATH`, for the ledger.
+    """
+    text = printable(name)
+    unsafe = None
+    if text.startswith(("/", "\\")):
+        unsafe = "absolute path"
+    elif DRIVE_LETTER.match(text):
+        unsafe = "drive letter"
+    elif ".." in text and ".." in re.split(r"[/\\]", text):
+        unsafe = "leads out of the archive"
+    elif len(text) > MAX_PATH:
+        unsafe = f"{len(text)} characters > {MAX_PATH}"
+    if unsafe:
+        return text[:MAX_PATH], unsafe
+    if text.startswith("./") or "//" in text or "/./" in text:
+        text = "/".join(part for part in text.split("/") if part not in ("", "."))
+    return text, None
+
+
+def batches(rows: Iterable[Row], limits: Limits) -> Iterator[pa.RecordBatch]:
+    """Rows gathered into record batches of SOURCE_ROW, within the bounds of `limits`."""
+    held: list[Row] = []
+    held_bytes = 0
+    for row in rows:
+        size = len(row.content or b"")
+        if held and (held_bytes + size > limits.batch_bytes or len(held) >= limits.batch_rows):
+            yield _batch(held)
+            held, held_bytes = [], 0
+        held.append(row)
+        held_bytes += size
+    if held:
+        yield _batch(held)
+
+
+def _batch(rows: list[Row]) -> pa.RecordBatch:
+    origins, paths, sizes, content_ids, contents, reasons, details = zip(*rows, strict=True)
+    columns = [
+        pa.array([origin.source for origin in origins], pa.string()),
+        pa.array([origin.repo for origin in origins], pa.string()),
+        pa.array([origin.revision for origin in origins], pa.string()),
+        pa.array(paths, pa.string()),
+        pa.array(sizes, pa.int64()),
+        pa.array(content_ids, pa.string()),
+        pa.array(contents, pa.binary()).view(pa.string()),  # checked by text_row
+        pa.array([origin.license for origin in origins], pa.string()),
+        pa.array(reasons, pa.string()),
+        pa.array(details, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SOURCE_ROW)

@@ -1,0 +1,1 @@
+"""What the steps exchange: Arrow schemas, and the contracts of the functions between them."""

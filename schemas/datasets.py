@@ -1,0 +1,83 @@
+"""The columns of the public datasets and what each of them means."""
+
+import pyarrow as pa
+
+
+def field(name: str, type: pa.DataType, doc: str, nullable: bool = True) -> pa.Field:
+    """An Arrow field that carries its meaning in its metadata, under ``doc``."""
+    return pa.field(name, type, nullable=nullable, metadata={"doc": doc})
+
+
+SOURCE_ROW = pa.schema(
+    [
+        field(
+            "source", pa.string(), "kind and uri of the recipe's source that gave the file", nullable=False
+        ),
+        field("repo", pa.string(), "repository: owner/name, a package, a folder", nullable=False),
+        field("revision", pa.string(), "commit, tag or version, where the source knows it"),
+        field("path", pa.string(), "path inside the repository, with forward slashes", nullable=False),
+        field("size", pa.int64(), "bytes in the source, also for files that were not read"),
+        field("content_id", pa.string(), "git blob id, 40 hex digits; null where the bytes were not read"),
+        field("content", pa.string(), "the text, unchanged; null where `input_reason` says why"),
+        field(
+            "claimed_license", pa.string(), "licence that the source itself states for the file's repository"
+        ),
+        field("input_reason", pa.string(), "why no text could be read: a dotted name such as input.not_utf8"),
+        field("input_detail", pa.string(), "the value and the bound, or the error, behind `input_reason`"),
+    ]
+)
+"""What every source gives: one row per file, readable or not."""
+
+ROW_ID = field(
+    "row_id", pa.int64(), "home shard << 32 | row in the shard; names a row of `files`", nullable=False
+)
+
+COPIES = pa.schema(
+    [
+        ROW_ID,
+        field(
+            "cluster",
+            pa.string(),
+            "content id of the cluster's survivor or, where none survives, of its first file",
+        ),
+        field("copies", pa.int32(), "files that share this exact content"),
+        field("survivor", pa.string(), "repo/path of the file kept in this one's place"),
+        field(
+            "similarity",
+            pa.float64(),
+            "exact Jaccard similarity of the shingle sets of this file and the survivor",
+        ),
+        field(
+            "license",
+            pa.string(),
+            "SPDX expression: the strictest seen in repository, directory, header, copies",
+        ),
+        field("license_class", pa.string(), "permissive, weak-copyleft, copyleft, proprietary or unknown"),
+        field(
+            "license_evidence",
+            pa.string(),
+            "where the licence was seen: kind, place and expression, joined by '; '",
+        ),
+        field("reason", pa.string(), "why the file is not kept, a dotted name; null for kept files"),
+        field("detail", pa.string(), "the value and the threshold, or the similarity, behind `reason`"),
+    ]
+)
+"""What became of each row of `files`, aligned with it shard by shard and row by row."""
+
+LEDGER = pa.schema(
+    [
+        SOURCE_ROW.field("source"),
+        SOURCE_ROW.field("repo"),
+        SOURCE_ROW.field("revision"),
+        SOURCE_ROW.field("path"),
+        SOURCE_ROW.field("content_id"),
+        SOURCE_ROW.field("size"),
+        field("language", pa.string(), "linguist's name for the language"),
+        COPIES.field("license"),
+        field("decision", pa.string(), "kept, dropped or failed", nullable=False),
+        COPIES.field("reason"),
+        COPIES.field("detail"),
+        COPIES.field("survivor"),
+    ]
+)
+"""One row per input file: its fate."""

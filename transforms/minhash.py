@@ -1,0 +1,382 @@
+"""MinHash signatures and shingle sets of texts: tokens, shingles, hashes and permutations in one compiled pass.
+
+A token is a maximal run of ``[A-Za-z0-9_]`` in the UTF-8 bytes, a shingle is `ngram` successive tokens joined by one
+space, as in BigCode's near deduplication (Kocetkov et al. 2022, "The Stack", section 3.3). A signature is bit for bit
+what ``datasketch.MinHash(num_perm=permutations, seed=seed)`` of datasketch 2 gives after ``update`` with each shingle:
+SHA-1, of which the first 32 bits are permuted by ``a * h + b mod 2**32``. All arithmetic is on integers, so that it is
+the same on every processor.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from schemas.contracts import BatchFunction
+from schemas.datasets import field
+from transforms.buffers import string_buffers
+
+LANES = 32
+"""SHA-1 runs on so many shingles at a time, in vector registers; the scratch memory then fits the first cache."""
+
+WORD = np.array([chr(byte).isalnum() or chr(byte) == "_" for byte in range(128)] + [False] * 128, np.uint8)
+"""1 for the bytes that tokens are made of."""
+
+
+@dataclass(frozen=True)
+class MinHash:
+    """Signs each text, so that the share of equal places in two signatures estimates how alike the texts are.
+
+    A text with fewer than `min_shingles` distinct shingles gets no signature and is compared by its whole content
+    alone: its similarity moves in steps larger than a tenth, and one changed token already takes away half of it, so
+    that what it still resembles is other boilerplate.
+    """
+
+    ngram: int = 5
+    permutations: int = 256
+    seed: int = 1
+    min_shingles: int = 10
+    reads: ClassVar[tuple[str, ...]] = ("content",)
+
+    @property
+    def adds(self) -> pa.Schema:
+        doc = f"MinHash of the {self.ngram}-token shingles: {self.permutations} little-endian uint32; null if too short"
+        return pa.schema(
+            [
+                field("minhash", pa.binary(4 * self.permutations), doc),
+                field("shingles", pa.int32(), f"distinct shingles of {self.ngram} tokens"),
+            ]
+        )
+
+    def load(self) -> BatchFunction:
+        multipliers, offsets = permutations(self.permutations, self.seed)
+
+        def sign(batch: pa.RecordBatch) -> pa.RecordBatch:
+            content = batch.column("content")
+            signatures, counts = _sign(
+                *string_buffers(content), WORD, self.ngram, self.min_shingles, multipliers, offsets
+            )
+            unread = content.is_null().to_numpy(zero_copy_only=False)
+            short = unread | (counts < self.min_shingles)
+            columns = [_binary(signatures, short), pa.array(counts, pa.int32(), mask=unread)]
+            return pa.RecordBatch.from_arrays(columns, schema=self.adds)
+
+        return sign
+
+
+@dataclass(frozen=True)
+class ShingleSets:
+    """The set of each text's shingles, as 64-bit hashes, from which exact similarities are measured.
+
+    Of a thousand million pairs of texts with a thousand shingles each, the chance that any similarity is off
+    because two shingles share a hash is below one in ten thousand.
+    """
+
+    ngram: int = 5
+    reads: ClassVar[tuple[str, ...]] = ("content",)
+    adds: ClassVar[pa.Schema] = pa.schema(
+        [field("shingle_set", pa.list_(pa.uint64()), "hashes of the distinct shingles, ascending")]
+    )
+
+    def load(self) -> BatchFunction:
+        def hash_shingles(batch: pa.RecordBatch) -> pa.RecordBatch:
+            content = batch.column("content")
+            hashes, bounds = _shingle_hashes(*string_buffers(content), WORD, self.ngram)
+            for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+                hashes[start:stop].sort()
+            sets = pa.ListArray.from_arrays(bounds.astype(np.int32), hashes, mask=content.is_null())
+            return pa.RecordBatch.from_arrays([sets], schema=self.adds)
+
+        return hash_shingles
+
+
+def permutations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers (odd, so that each permutation is one to one) and offsets, uint32, as datasketch 2 draws them."""
+    generator = np.random.RandomState(seed)
+    multipliers = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return multipliers, generator.randint(0, 1 << 32, count, dtype=np.uint32)
+
+
+def signatures_of(column: pa.Array) -> np.ndarray:
+    """The rows of a `minhash` column as uint32, rows by permutations, without a copy; null rows hold no meaning.
+
+    A row is what ``datasketch.MinHash(hashvalues=row, seed=seed, scheme="affine32")`` takes.
+    """
+    width = column.type.byte_width
+    values = np.frombuffer(column.buffers()[1] or b"", np.dtype("<u4"))
+    return values[column.offset * width // 4 : (column.offset + len(column)) * width // 4].reshape(len(column), -1)
+
+
+def _binary(signatures: np.ndarray, nulls: np.ndarray) -> pa.Array:
+    validity = np.packbits(~nulls, bitorder="little")
+    values = np.ascontiguousarray(signatures, np.dtype("<u4"))
+    buffers = [pa.py_buffer(validity.tobytes()), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.binary(4 * signatures.shape[1]), len(signatures), buffers)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sign(data, offsets, word, ngram, min_shingles, multipliers, addends):
+    rows = len(offsets) - 1
+    signatures = np.full((rows, len(multipliers)), 0xFFFFFFFF, np.uint32)
+    counts = np.zeros(rows, np.int32)
+    text, ends, tokens, table, hashes, firsts = _scratch(offsets)
+    short_hashes = np.empty(len(ends), np.uint32)
+    lanes = np.empty(165 * LANES, np.uint32)
+    for row in range(rows):
+        found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
+        counts[row] = _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts)
+        if counts[row] >= min_shingles:
+            _sha1_of_shingles(text, ends, ngram, firsts[: counts[row]], lanes, short_hashes)
+            _permute(short_hashes[: counts[row]], multipliers, addends, signatures[row])
+    return signatures, counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _shingle_hashes(data, offsets, word, ngram):
+    """The distinct shingles' hashes of all rows in one array, and where each row's begin."""
+    rows = len(offsets) - 1
+    bounds = np.zeros(rows + 1, np.int64)
+    text, ends, tokens, table, hashes, firsts = _scratch(offsets)
+    gathered = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
+    for row in range(rows):
+        found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
+        count = _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts)
+        gathered[bounds[row] : bounds[row] + count] = hashes[:count]
+        bounds[row + 1] = bounds[row] + count
+    return gathered[: bounds[rows]].copy(), bounds
+
+
+@numba.njit(nogil=True, cache=True)
+def _scratch(offsets):
+    """Memory for the longest row; pages that no row needs are never touched."""
+    longest = 0
+    for row in range(len(offsets) - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    most = longest // 2 + 2
+    slots = 16
+    while slots < 2 * most:
+        slots *= 2
+    return (
+        np.empty(longest + 128, np.uint8),
+        np.empty(most, np.int64),
+        np.empty(most, np.uint64),
+        np.empty(slots, np.uint64),
+        np.empty(most, np.uint64),
+        np.empty(most, np.int64),
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _tokenize(data, start, stop, word, text, ends):
+    """Writes the tokens, joined by one space, to `text`, and where each ends to `ends`; gives their number.
+
+    Without a branch: a byte is always written, and overwritten by the next one where it was of no use.
+    """
+    written = 0
+    tokens = 0
+    inside = np.uint8(0)
+    for place in range(start, stop):
+        byte = data[place]
+        is_word = word[byte]
+        text[written] = byte if is_word else np.uint8(32)
+        ends[tokens] = written
+        tokens += inside & (is_word ^ 1)
+        written += inside | is_word
+        inside = is_word
+    ends[tokens] = written
+    return tokens + inside
+
+
+@numba.njit(nogil=True, cache=True)
+def _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts):
+    """The 64-bit hash of each distinct shingle and its first token; gives their number.
+
+    Tokens are hashed eight bytes at a time. A shingle's hash is a polynomial in its tokens' hashes, rolled along the
+    text, then mixed by the finalizer of MurmurHash3.
+    """
+    base = np.uint64(0x9E3779B97F4A7C15)
+    leaving = np.uint64(1)
+    for _ in range(ngram):
+        leaving *= base
+    slots = 16
+    while slots < 2 * found:
+        slots *= 2
+    table[:slots] = 0
+    rolled = np.uint64(0)
+    distinct = 0
+    for token in range(found):
+        tokens[token] = _token_hash(text, ends[token - 1] + 1 if token else 0, ends[token])
+        rolled = rolled * base + tokens[token]
+        if token >= ngram:
+            rolled -= leaving * tokens[token - ngram]
+        if token < ngram - 1:
+            continue
+        mixed = max(_mix(rolled), np.uint64(1))  # 0 marks a free slot
+        slot = np.int64(mixed & np.uint64(slots - 1))
+        while table[slot] != 0 and table[slot] != mixed:
+            slot = (slot + 1) & (slots - 1)
+        if table[slot] == 0:
+            table[slot] = mixed
+            hashes[distinct] = mixed
+            firsts[distinct] = token - ngram + 1
+            distinct += 1
+    return distinct
+
+
+@numba.njit(nogil=True, cache=True)
+def _token_hash(text, start, stop):
+    result = np.uint64(stop - start)
+    for place in range(start, stop, 8):
+        eight = np.uint64(0)
+        for byte in range(8):
+            eight |= np.uint64(text[place + byte]) << np.uint64(8 * byte)
+        eight &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(8 * max(0, 8 - (stop - place)))
+        result = (result ^ eight) * np.uint64(0xFF51AFD7ED558CCD)
+        result ^= result >> np.uint64(32)
+    return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _mix(value):
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return value ^ (value >> np.uint64(33))
+
+
+@numba.njit(nogil=True, cache=True)
+def _sha1_of_shingles(text, ends, ngram, firsts, lanes, result):
+    """The first 32 bits (little-endian) of each shingle's SHA-1: datasketch's ``sha1_hash32``.
+
+    Shingles of one block (up to 55 bytes, most of them) go first, so that longer ones do not hold up their lanes.
+    """
+    starts = np.empty(LANES, np.int64)
+    sizes = np.empty(LANES, np.int64)
+    shingles = np.empty(LANES, np.int64)
+    for is_long in range(2):
+        filled = 0
+        for shingle in range(len(firsts)):
+            first = firsts[shingle]
+            start = ends[first - 1] + 1 if first else 0
+            size = ends[first + ngram - 1] - start
+            if (size > 55) == is_long:
+                starts[filled], sizes[filled], shingles[filled] = start, size, shingle
+                filled += 1
+                if filled == LANES:
+                    _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result)
+                    filled = 0
+        if filled:
+            _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result):
+    state = np.empty(5 * LANES, np.uint32)
+    for lane in range(LANES):
+        state[lane] = 0x67452301
+        state[LANES + lane] = 0xEFCDAB89
+        state[2 * LANES + lane] = 0x98BADCFE
+        state[3 * LANES + lane] = 0x10325476
+        state[4 * LANES + lane] = 0xC3D2E1F0
+    blocks = (sizes[:filled].max() + 8) // 64 + 1
+    for block in range(blocks):
+        for lane in range(filled):
+            if block <= (sizes[lane] + 8) // 64:
+                _fill_lane(text, starts[lane], sizes[lane], block, lanes, lane)
+        _sha1_rounds(lanes, state)
+        for lane in range(filled):
+            if block == (sizes[lane] + 8) // 64:
+                word = state[lane]
+                word = (word << 16) | (word >> 16)
+                result[shingles[lane]] = ((word & 0x00FF00FF) << 8) | ((word >> 8) & 0x00FF00FF)
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill_lane(text, start, size, block, lanes, lane):
+    """The 16 big-endian words of one block of a padded message (FIPS 180-4, section 5.1.1)."""
+    left = size - 64 * block
+    chunk = text[start + 64 * block : start + 64 * block + 64]
+    column = lanes[lane : 16 * LANES : LANES]
+    for index in range(16):
+        word = np.uint32(0)
+        for byte in range(4):
+            word = np.uint32(word << np.uint32(8)) | np.uint32(chunk[4 * index + byte])
+        bits = np.uint64(8 * min(max(left - 4 * index, 0), 4))
+        end = np.uint64(0x80000000) >> bits if index == left >> 2 else np.uint64(0)
+        column[index] = word & ~np.uint32(np.uint64(0xFFFFFFFF) >> bits) | np.uint32(end)
+    if left <= 55:
+        column[14] = size >> 29
+        column[15] = np.uint32(size << 3)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sha1_rounds(lanes, state):
+    """The 80 rounds of SHA-1 on all lanes (FIPS 180-4, section 6.1.2).
+
+    `lanes` holds the message schedule (80 words a lane), then the history of the working variable `a` (85 words): the
+    other four are its earlier values, so that each round is one store.
+    """
+    history = 80 * LANES
+    for lane in range(LANES):
+        lanes[history + lane] = _rotate(state[4 * LANES + lane], 2)
+        lanes[history + LANES + lane] = _rotate(state[3 * LANES + lane], 2)
+        lanes[history + 2 * LANES + lane] = _rotate(state[2 * LANES + lane], 2)
+        lanes[history + 3 * LANES + lane] = state[LANES + lane]
+        lanes[history + 4 * LANES + lane] = state[lane]
+    for at in range(16 * LANES, 80 * LANES, LANES):
+        for lane in range(at, at + LANES):
+            earlier = lanes[lane - 3 * LANES] ^ lanes[lane - 8 * LANES]
+            lanes[lane] = _rotate(earlier ^ lanes[lane - 14 * LANES] ^ lanes[lane - 16 * LANES], 1)
+    for at in range(0, 20 * LANES, LANES):
+        for lane in range(at, at + LANES):
+            b, c, d = _b_c_d(lanes, history + lane)
+            _round(lanes, lane, d ^ (b & (c ^ d)), 0x5A827999)
+    for at in range(20 * LANES, 40 * LANES, LANES):
+        for lane in range(at, at + LANES):
+            b, c, d = _b_c_d(lanes, history + lane)
+            _round(lanes, lane, b ^ c ^ d, 0x6ED9EBA1)
+    for at in range(40 * LANES, 60 * LANES, LANES):
+        for lane in range(at, at + LANES):
+            b, c, d = _b_c_d(lanes, history + lane)
+            _round(lanes, lane, (b & c) | (d & (b | c)), 0x8F1BBCDC)
+    for at in range(60 * LANES, 80 * LANES, LANES):
+        for lane in range(at, at + LANES):
+            b, c, d = _b_c_d(lanes, history + lane)
+            _round(lanes, lane, b ^ c ^ d, 0xCA62C1D6)
+    for lane in range(LANES):
+        last = history + 80 * LANES + lane
+        state[lane] += lanes[last + 4 * LANES]
+        state[LANES + lane] += lanes[last + 3 * LANES]
+        state[2 * LANES + lane] += _rotate(lanes[last + 2 * LANES], 30)
+        state[3 * LANES + lane] += _rotate(lanes[last + LANES], 30)
+        state[4 * LANES + lane] += _rotate(lanes[last], 30)
+
+
+@numba.njit(nogil=True, cache=True)
+def _b_c_d(lanes, at):
+    return lanes[at + 3 * LANES], _rotate(lanes[at + 2 * LANES], 30), _rotate(lanes[at + LANES], 30)
+
+
+@numba.njit(nogil=True, cache=True)
+def _round(lanes, lane, choice, constant):
+    at = 80 * LANES + lane
+    summed = _rotate(lanes[at + 4 * LANES], 5) + choice + _rotate(lanes[at], 30) + np.uint32(constant) + lanes[lane]
+    lanes[at + 5 * LANES] = np.uint32(summed)
+
+
+@numba.njit(nogil=True, cache=True)
+def _rotate(word, bits):
+    return np.uint32((word << np.uint32(bits)) | (word >> np.uint32(32 - bits)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _permute(hashes, multipliers, addends, signature):
+    """The least value of each permutation over all hashes, after MurmurHash3's 32-bit finalizer as in datasketch."""
+    for value in hashes:
+        value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+        value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+        value = np.uint32(value ^ (value >> np.uint32(16)))
+        for index in range(len(signature)):
+            permuted = np.uint32(multipliers[index] * value + addends[index])
+            signature[index] = min(signature[index], permuted)

@@ -1,0 +1,217 @@
+"""The recipe's rules: measures in, the first reason against a file out. Rules decide; they never measure.
+
+Rules are asked in this order, and the first that a file breaks is its reason: input, language, quality, licence,
+toxicity, contamination, personal data, duplicates. Duplicates come last, so that a survivor is only ever chosen
+among files that every other rule keeps.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.contracts import BatchFunction
+from schemas.datasets import COPIES, field
+from transforms.quality import quality_reason
+
+FAILED = (
+    "input.not_utf8",
+    "input.unreadable",
+    "input.corrupt",
+    "input.corrupt_archive",
+    "input.empty_archive",
+    "input.malformed_json",
+    "input.unsafe_path",
+    "input.bomb",
+)
+"""Reasons of files that could not be judged; every other reason is a rule's, and its file is dropped."""
+
+
+def first(*reasons: tuple[pa.Array, pa.Array]) -> tuple[pa.Array, pa.Array]:
+    """The first (reason, detail) that is there, row by row."""
+    reason, detail = reasons[0]
+    for other_reason, other_detail in reasons[1:]:
+        missing = pc.is_null(reason)
+        reason = pc.if_else(missing, other_reason, reason)
+        detail = pc.if_else(missing, other_detail, detail)
+    return reason, detail
+
+
+def where(mask: pa.Array, reason: str, detail: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """A reason and its detail in the rows of a mask, null elsewhere."""
+    mask = pc.fill_null(mask, False)
+    nothing = pa.scalar(None, pa.string())
+    return pc.if_else(mask, pa.scalar(reason), nothing), pc.if_else(mask, detail, nothing)
+
+
+@dataclass(frozen=True)
+class CheapRules:
+    """What the path and the text's own measures decide: input, language, quality.
+
+    `languages` are the kept ones: linguist's names, or None for every language and for files without one.
+    `programming` keeps every programming language instead. `thresholds` are (name, value) pairs of
+    `transforms.quality`; empty switches quality off.
+    """
+
+    languages: tuple[str, ...] | None
+    programming: bool
+    thresholds: tuple[tuple[str, float | int | bool], ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (
+            "input_reason",
+            "input_detail",
+            "size",
+            "language",
+            "language_type",
+            "max_line_length",
+            "mean_line_length",
+            "alnum_fraction",
+            "digit_fraction",
+            "hex_fraction",
+            "generated",
+            "minified",
+        )
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [
+                field(
+                    "cheap_reason",
+                    pa.string(),
+                    "first of the rules on input, language and quality that is broken",
+                ),
+                field("cheap_detail", pa.string(), "the value and the threshold behind `cheap_reason`"),
+            ]
+        )
+
+    def load(self) -> BatchFunction:
+        def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
+            told = [(batch.column("input_reason"), batch.column("input_detail")), *self._language(batch)]
+            if self.thresholds:
+                told.append(quality_reason(batch, dict(self.thresholds)))
+            return pa.RecordBatch.from_arrays(list(first(*told)), schema=self.adds)
+
+        return decide
+
+    def _language(self, batch: pa.RecordBatch) -> list[tuple[pa.Array, pa.Array]]:
+        language = batch.column("language")
+        if self.programming:
+            chosen = pc.equal(batch.column("language_type"), "programming")
+        elif self.languages is not None:
+            chosen = pc.is_in(language, value_set=pa.array(self.languages, pa.string()))
+        else:
+            return []
+        unknown = pc.is_null(language)
+        return [
+            where(unknown, "language.unknown", pa.nulls(len(language), pa.string())),
+            where(pc.invert(pc.fill_null(chosen, False)), "language.not_selected", language),
+        ]
+
+
+@dataclass(frozen=True)
+class ContentRules:
+    """What the costly measures decide, after `CheapRules`: toxicity, contamination, personal data.
+
+    `toxicity` is the highest score that is kept, None for any; `drop_personal_data` drops what would be redacted.
+    """
+
+    toxicity: float | None
+    drop_personal_data: bool
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("toxicity", "toxicity_line", "contaminated", "contamination", "pii")
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [
+                field("content_reason", pa.string(), "first of the rules on measured content that is broken"),
+                field("content_detail", pa.string(), "the value and the threshold behind `content_reason`"),
+            ]
+        )
+
+    def load(self) -> BatchFunction:
+        def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
+            contaminated = batch.column("contaminated")
+            names = pc.binary_join_element_wise("contaminated", contaminated, ".")
+            told = [(names, batch.column("contamination"))]
+            if self.toxicity is not None:
+                told.insert(0, self._toxicity(batch, self.toxicity))
+            if self.drop_personal_data:
+                found = pc.list_value_length(batch.column("pii"))
+                detail = pc.binary_join_element_wise(pc.cast(found, pa.string()), "places", " ")
+                told.append(where(pc.greater(found, 0), "pii.found", detail))
+            return pa.RecordBatch.from_arrays(list(first(*told)), schema=self.adds)
+
+        return decide
+
+    @staticmethod
+    def _toxicity(batch: pa.RecordBatch, bound: float) -> tuple[pa.Array, pa.Array]:
+        score = pc.cast(batch.column("toxicity"), pa.float64())
+        detail = pc.binary_join_element_wise(
+            "toxicity",
+            pc.cast(pc.round(score, 3), pa.string()),
+            ">",
+            f"{bound:g} in line",
+            pc.cast(batch.column("toxicity_line"), pa.string()),
+            " ",
+        )
+        return where(pc.greater(score, bound), "toxicity", detail)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Marks the rows worth measuring further: kept so far, and the first of their exact copies."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("row_id", "representative", "cheap_reason", "license_kept")
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [field("pending", pa.bool_(), "kept by the rules so far, and first of its exact copies")]
+        )
+
+    def load(self) -> BatchFunction:
+        def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
+            alone = pc.equal(batch.column("row_id"), batch.column("representative"))
+            kept = pc.and_(pc.is_null(batch.column("cheap_reason")), batch.column("license_kept"))
+            return pa.RecordBatch.from_arrays([pc.and_(alone, kept)], schema=self.adds)
+
+        return decide
+
+
+@dataclass(frozen=True)
+class Decide:
+    """The last word: a file without a reason is kept, one that could not be judged has failed."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("reason",)
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [
+                field("decision", pa.string(), "kept, dropped or failed", nullable=False),
+                field("kept", pa.bool_(), "the decision is kept", nullable=False),
+            ]
+        )
+
+    def load(self) -> BatchFunction:
+        failed = pa.array(FAILED)
+
+        def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
+            reason = batch.column(COPIES.field("reason").name)
+            kept = pc.is_null(reason)
+            decision = pc.if_else(
+                kept, "kept", pc.if_else(pc.is_in(reason, value_set=failed), "failed", "dropped")
+            )
+            return pa.RecordBatch.from_arrays([decision, kept], schema=self.adds)
+
+        return decide
