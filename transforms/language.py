@@ -1,7 +1,7 @@
 """Programming language by linguist's names, through enry, from the path alone where that is enough."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import enry
 import pyarrow as pa
@@ -101,4 +101,4 @@ def language_type(language: str) -> str | None:
 def head_of(content: pa.Array) -> pa.Array:
     """The first bytes of each text, as binary: all that the language is told from."""
     binary = content.cast(pa.large_binary() if pa.types.is_large_string(content.type) else pa.binary())
-    return cast(pa.Array, pc.call_function("binary_slice", [binary], pc.SliceOptions(0, CONSIDERED_BYTES)))
+    return pc.binary_slice(binary, 0, CONSIDERED_BYTES)

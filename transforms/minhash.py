@@ -252,7 +252,7 @@ def _sha1_of_shingles(text, ends, ngram, firsts, lanes, result):
     Shingles of one block (up to 55 bytes, most of them) go first, so that longer ones do not hold up their lanes.
     """
     starts = np.empty(LANES, np.int64)
-    sizes = np.empty(LANES, np.int64)
+    sizes = np.zeros(LANES, np.int32)
     shingles = np.empty(LANES, np.int64)
     for is_long in range(2):
         filled = 0
@@ -279,11 +279,12 @@ def _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result):
         state[2 * LANES + lane] = 0x98BADCFE
         state[3 * LANES + lane] = 0x10325476
         state[4 * LANES + lane] = 0xC3D2E1F0
-    blocks = (sizes[:filled].max() + 8) // 64 + 1
-    for block in range(blocks):
+    for block in range((sizes[:filled].max() + 8) // 64 + 1):
         for lane in range(filled):
             if block <= (sizes[lane] + 8) // 64:
-                _fill_lane(text, starts[lane], sizes[lane], block, lanes, lane)
+                place = starts[lane] + 64 * block
+                _load_block(text[place : place + 64], lanes[lane : 16 * LANES : LANES])
+        _pad_block(lanes, sizes, block)
         _sha1_rounds(lanes, state)
         for lane in range(filled):
             if block == (sizes[lane] + 8) // 64:
@@ -293,21 +294,29 @@ def _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result):
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_lane(text, start, size, block, lanes, lane):
-    """The 16 big-endian words of one block of a padded message (FIPS 180-4, section 5.1.1)."""
-    left = size - 64 * block
-    chunk = text[start + 64 * block : start + 64 * block + 64]
-    column = lanes[lane : 16 * LANES : LANES]
+def _load_block(chunk, words):
+    """16 big-endian words of a message, or of what happens to follow it."""
     for index in range(16):
         word = np.uint32(0)
         for byte in range(4):
             word = np.uint32(word << np.uint32(8)) | np.uint32(chunk[4 * index + byte])
-        bits = np.uint64(8 * min(max(left - 4 * index, 0), 4))
-        end = np.uint64(0x80000000) >> bits if index == left >> 2 else np.uint64(0)
-        column[index] = word & ~np.uint32(np.uint64(0xFFFFFFFF) >> bits) | np.uint32(end)
-    if left <= 55:
-        column[14] = size >> 29
-        column[15] = np.uint32(size << 3)
+        words[index] = word
+
+
+@numba.njit(nogil=True, cache=True)
+def _pad_block(lanes, sizes, block):
+    """Overwrites what is beyond each message's end with the padding (FIPS 180-4, section 5.1.1)."""
+    for index in range(16):
+        for lane in range(LANES):
+            left = sizes[lane] - np.int32(64 * block + 4 * index)
+            kept = np.uint32(8 * min(max(left, 0), 3))
+            word = lanes[index * LANES + lane] & ~(np.uint32(0xFFFFFFFF) >> kept)
+            word |= np.uint32(0x80000000) >> kept if left >= 0 else np.uint32(0)
+            lanes[index * LANES + lane] = lanes[index * LANES + lane] if left >= 4 else word
+    for lane in range(LANES):
+        last = sizes[lane] - np.int32(64 * block) <= 55
+        lanes[14 * LANES + lane] = np.uint32(sizes[lane] >> 29) if last else lanes[14 * LANES + lane]
+        lanes[15 * LANES + lane] = np.uint32(sizes[lane] << 3) if last else lanes[15 * LANES + lane]
 
 
 @numba.njit(nogil=True, cache=True)

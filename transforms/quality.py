@@ -1,8 +1,8 @@
 """Rules on the measured text: presets named after their papers, and the first rule that a file breaks.
 
 Codex: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", section 3.1.
-CodeGen: Nijkamp et al. 2022, "CodeGen: An Open Large Language Model for Code with Multi-Turn Program Synthesis",
-appendix A.
+CodeGen: Nijkamp et al. 2022, "CodeGen: An Open Large Language Model for Code with Multi-Turn Program
+Synthesis", appendix A.
 StarCoder: Li et al. 2023, "StarCoder: may the source be with you!", section 3.1.
 """
 
@@ -50,7 +50,7 @@ RULES = (
 )
 """In the order in which they are asked: a file's reason is the first that it breaks."""
 
-MEASURES = tuple(dict.fromkeys(rule.column for rule in RULES)) + ("language",)
+MEASURES = (*dict.fromkeys(rule.column for rule in RULES), "language")
 """The columns that the rules look at."""
 
 PRESETS: dict[str, dict[str, float | int | bool | None]] = {

@@ -74,9 +74,9 @@ MINIFIED_MEAN_LINE = 110
 class TextMeasures:
     """Measures the text of each file; nothing is decided here (see `transforms.quality`).
 
-    `hex_fraction` is CodeGen's share of characters that are decimal or hexadecimal digits (appendix A). Letter
-    by letter that would count a third of any English text, so the letters a to f count only inside a number:
-    a word of hexadecimal digits that holds a decimal one. Where 0x stands before it, that counts as well.
+    `hex_fraction` is CodeGen's share of characters that are decimal or hexadecimal digits (appendix A).
+    Letter by letter that would count a third of any English text, so the letters a to f count only inside a
+    number: a word of hexadecimal digits that holds a decimal one. Where 0x stands before it, that counts too.
     """
 
     @property
@@ -273,4 +273,4 @@ def is_minified(path: bytes, mean_line_length: float) -> bool:
 def cut(content: pa.Array, start: int, stop: int | None) -> list[bytes | None]:
     """The same stretch of bytes of each text."""
     binary = content.cast(pa.large_binary() if pa.types.is_large_string(content.type) else pa.binary())
-    return pc.call_function("binary_slice", [binary], pc.SliceOptions(start, stop)).to_pylist()
+    return pc.binary_slice(binary, start, stop).to_pylist()

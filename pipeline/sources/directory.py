@@ -1,10 +1,9 @@
 """Folders on a local disk, each a repository."""
 
 import hashlib
-import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from pipeline.sources.rows import (
     too_large_row,
 )
 
-VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+VERSION_CONTROL = (".git", ".hg", ".svn")
 """Left out of a folder's files: what is in there is the history, in the tool's own form."""
 
 FILE_OVERHEAD = 512
@@ -72,7 +71,7 @@ class FolderPart:
     """A stretch of a folder's files; lists the folder again where it is read."""
 
     folder: str
-    leave_out: frozenset[str]
+    leave_out: tuple[str, ...]
     origin: Origin
     piece: Piece
 
@@ -91,7 +90,7 @@ class FolderPart:
         return entry_rows(self.origin, walk(self.folder, self.leave_out), self.piece, limits)
 
 
-def walk(folder: str, leave_out: frozenset[str]) -> Iterator[Entry]:
+def walk(folder: str, leave_out: tuple[str, ...]) -> Iterator[Entry]:
     """The files below a folder, each folder's in the order of their names, links and devices included."""
     pending = [("", folder)]
     while pending:
@@ -101,7 +100,7 @@ def walk(folder: str, leave_out: frozenset[str]) -> Iterator[Entry]:
             if not stat.S_ISDIR(status.st_mode):
                 yield Entry(path, file, status)
                 continue
-            names = sorted(set(os.listdir(file)) - leave_out, reverse=True)
+            names = sorted(set(os.listdir(file)).difference(leave_out), reverse=True)
         except OSError as error:
             yield Entry(path, file, error)
             continue
@@ -109,19 +108,71 @@ def walk(folder: str, leave_out: frozenset[str]) -> Iterator[Entry]:
 
 
 def pieces(entries: Iterable[Entry], target: int, limits: Limits) -> Iterator[Piece]:
-    """Cuts a list of entries into stretches of about `target` bytes; at least one, even of nothing."""
-    start = size = index = 0
+    """Cuts a list of entries into stretches of about `target` bytes; one even where the list is empty."""
+    start = stop = size = 0
     digest = hashlib.sha256()
-    for index, entry in enumerate(entries):
-        weight = FILE_OVERHEAD
-        if isinstance(entry.status, OSError):
-            digest.update(f"{entry.path}\0{reason(entry.status)}\n".encode(errors="surrogateescape"))
-        else:
-            bytes_of_text = entry.status.st_size if stat.S_ISREG(entry.status.st_mode) else 0
-            weight += bytes_of_text if bytes_of_text <= limits.max_file_bytes else 0
-        if index > start and size + weight > target:
-            yield Piece(start, index, size, digest.hexdigest())
-            start, size, digest = index, 0, hashlib.sha256()
+    for entry in entries:
+        weight, key = _weight_and_key(entry, limits)
+        if stop > start and size + weight > target:
+            yield Piece(start, stop, size, digest.hexdigest())
+            start, size, digest = stop, 0, hashlib.sha256()
+        stop += 1
         size += weight
-        digest.update(_key(entry))
+        digest.update(f"{entry.path}\0{key}\n".encode(errors="surrogateescape"))
     yield Piece(start, None, size, digest.hexdigest())
+
+
+def _weight_and_key(entry: Entry, limits: Limits) -> tuple[int, str]:
+    status = entry.status
+    if isinstance(status, OSError):
+        return FILE_OVERHEAD, reason(status)
+    read = stat.S_ISREG(status.st_mode) and status.st_size <= limits.max_file_bytes
+    weight = FILE_OVERHEAD + (status.st_size if read else 0)
+    return weight, f"{status.st_mode} {status.st_size} {status.st_mtime_ns}"
+
+
+def fingerprint(origin: Origin, piece: Piece) -> str:
+    """Changes when the repository's name or version does, or a file of the piece."""
+    return hashlib.sha256(f"{origin.source}\0{origin.repo}\0{origin.revision}\0{piece.fingerprint}".encode()).hexdigest()
+
+
+def entry_rows(origin: Origin, entries: Iterable[Entry], piece: Piece, limits: Limits) -> Iterator[Row]:
+    """The rows of a piece of a list of entries; a list without any has one row that says so."""
+    empty = piece.start == 0
+    for entry in islice(entries, piece.start, piece.stop):
+        empty = False
+        yield _entry_row(origin, entry, limits)
+    if empty:
+        yield failed_row(origin, "", 0, "input.empty", "folder without files")
+
+
+def _entry_row(origin: Origin, entry: Entry, limits: Limits) -> Row:
+    path, status = printable(entry.path), entry.status
+    if isinstance(status, OSError):
+        return failed_row(origin, path, None, "input.unreadable", reason(status))
+    if not stat.S_ISREG(status.st_mode):
+        kind = FILE_KINDS.get(stat.S_IFMT(status.st_mode), "unknown kind")
+        return failed_row(origin, path, status.st_size, "input.not_regular", kind)
+    if status.st_size > limits.max_file_bytes:
+        return too_large_row(origin, path, status.st_size, limits)
+    try:
+        data = _read(entry.file, status.st_size, limits.max_file_bytes)
+    except OSError as error:
+        return failed_row(origin, path, status.st_size, "input.unreadable", reason(error))
+    if len(data) > limits.max_file_bytes:  # it has grown since it was listed
+        return too_large_row(origin, path, len(data), limits)
+    return text_row(origin, path, data)
+
+
+def _read(path: str, size: int, bound: int) -> bytes:
+    """A regular file's bytes, up to one over the bound; neither a link nor a pipe that took its place."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, size + 1)
+        if len(data) == size:
+            return data
+        while len(data) <= bound and (more := os.read(descriptor, bound + 1 - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)

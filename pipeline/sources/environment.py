@@ -1,0 +1,155 @@
+"""The packages of the running Python environment, each taken as if it were a repository.
+
+Real code with real licences that every machine has, offline: the quickstart's corpus.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.sources import Split, grouped
+from pipeline.sources.directory import Entry, FolderPart, Piece, entry_rows, fingerprint, pieces, walk
+from pipeline.sources.files import SourceError
+from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row
+
+SITE_FOLDERS = ("site-packages", "dist-packages")
+BYTECODE_FOLDER = "__pycache__"
+
+
+@dataclass(frozen=True)
+class EnvironmentSource:
+    """Each installed distribution, named and versioned as its metadata says, and the standard library.
+
+    `paths` are the folders that packages are installed in; by default those on ``sys.path``. Packages
+    installed as editable are left out: they are a checkout, not an installed package. So is bytecode.
+    """
+
+    paths: tuple[str, ...] = ()
+    standard_library: bool = True
+
+    def splits(self, target: int, limits: Limits = DEFAULT_LIMITS) -> list[Split]:
+        """Small distributions are grouped, large ones cut; see `pipeline.sources.Source`."""
+        return grouped(self._parts(target, limits), target)
+
+    def _parts(self, target: int, limits: Limits) -> Iterator["PackagePart | FolderPart"]:
+        paths = self.paths or tuple(path for path in sys.path if os.path.basename(path) in SITE_FOLDERS)
+        if missing := [path for path in paths if not os.path.isdir(path)]:
+            raise SourceError(f"environment: {missing[0]} is no folder; name the folders that packages are installed in")
+        owners: dict[str, str] = {}
+        for (name, version), info in _distributions(paths).items():
+            files = _files(info)
+            earlier = tuple(sorted({owners[file] for file in files if file in owners}))
+            owners.update((file, info) for file in files if file not in owners)
+            origin = Origin(f"environment:{name}", name, version, _claimed_license(info))
+            for piece in pieces(_entries(info, earlier), target, limits):
+                yield PackagePart(info, earlier, origin, piece)
+        if self.standard_library:
+            yield from _standard_library(target, limits)
+
+
+@dataclass(frozen=True)
+class PackagePart:
+    """A stretch of a distribution's files below its site folder, less what earlier distributions own."""
+
+    info: str
+    """Path of the distribution's metadata, a ``.dist-info`` or ``.egg-info``."""
+    earlier: tuple[str, ...]
+    """Metadata of the distributions, earlier by name, that claim some of the same files."""
+    origin: Origin
+    piece: Piece
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that are within the size bound."""
+        return self.piece.size
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of name and version, and of each file's name, size and time."""
+        return fingerprint(self.origin, self.piece)
+
+    def rows(self, limits: Limits) -> Iterator[Row]:
+        """One row per file, in the order of their paths."""
+        return entry_rows(self.origin, _entries(self.info, self.earlier), self.piece, limits)
+
+
+def _standard_library(target: int, limits: Limits) -> Iterator[FolderPart]:
+    folder = sysconfig.get_paths()["stdlib"]
+    leave_out = (*SITE_FOLDERS, BYTECODE_FOLDER)
+    origin = Origin("environment:python", "python", platform.python_version())
+    for piece in pieces(walk(folder, leave_out), target, limits):
+        yield FolderPart(folder, leave_out, origin, piece)
+
+
+def _distributions(paths: tuple[str, ...]) -> dict[tuple[str, str], str]:
+    """Normalised name and version → path of the metadata, sorted; of two by one name the first on the path."""
+    found: dict[str, tuple[str, str]] = {}
+    for distribution in importlib.metadata.distributions(path=list(paths)):
+        name = distribution.metadata["Name"]
+        if name and not _editable(distribution):
+            info = str(distribution._path)  # type: ignore[attr-defined]
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), (distribution.version, info))
+    return {(name, version): info for name, (version, info) in sorted(found.items())}
+
+
+def _editable(distribution: importlib.metadata.Distribution) -> bool:
+    """What `pip install --editable` notes (PyPA specification "Recording the Direct URL Origin")."""
+    try:
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return False
+    return isinstance(origin, dict) and bool((origin.get("dir_info") or {}).get("editable"))
+
+
+def _claimed_license(info: str) -> str | None:
+    """The SPDX expression in the metadata (PEP 639), or else its short licence field."""
+    metadata = importlib.metadata.Distribution.at(info).metadata
+    claim = (metadata["License-Expression"] or metadata["License"] or "").strip()
+    return claim if claim and len(claim) <= 100 and "\n" not in claim and claim != "UNKNOWN" else None
+
+
+def _files(info: str) -> list[str]:
+    """Paths below the site folder that the distribution's record names, sorted, without bytecode.
+
+    A distribution without a record, as some system packagers leave it, has its metadata and the modules
+    that ``top_level.txt`` names.
+    """
+    distribution = importlib.metadata.Distribution.at(info)
+    files = distribution.files
+    if files is None:
+        site = os.path.dirname(info)
+        names = [os.path.basename(info)]
+        for module in (distribution.read_text("top_level.txt") or "").split():
+            names += [module, f"{module}.py"]
+        roots = [(name, os.path.join(site, name)) for name in names if os.path.exists(os.path.join(site, name))]
+        listed = [f"{name}/{e.path}" if e.path else name for name, root in roots for e in walk(root, (BYTECODE_FOLDER,))]
+    else:
+        listed = [str(file) for file in files]
+    return sorted({file for file in listed if _is_source(file)})
+
+
+def _is_source(file: str) -> bool:
+    parts = file.split("/")
+    return not file.startswith("/") and ".." not in parts and BYTECODE_FOLDER not in parts and not file.endswith(".pyc")
+
+
+def _entries(info: str, earlier: tuple[str, ...]) -> Iterator[Entry]:
+    """The distribution's files that exist; what is no longer there has no fate to tell."""
+    site = os.path.dirname(info)
+    owned = {file for other in earlier for file in _files(other)}
+    for path in _files(info):
+        if path not in owned:
+            file = os.path.join(site, path)
+            try:
+                yield Entry(path, file, os.lstat(file))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                yield Entry(path, file, error)

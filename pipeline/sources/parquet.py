@@ -1,0 +1,127 @@
+"""Parquet files, one row per source file: The Stack, github-code and the like."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.sources import Split, grouped
+from pipeline.sources.files import Place, SourceError, find_files, reason
+from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
+from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
+
+TEXT_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
+READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Parquet files that match `uri`, a path, a pattern, gs:// or s3://."""
+
+    uri: str
+    columns: Columns = DEFAULT_COLUMNS
+
+    def splits(self, target: int, limits: Limits = DEFAULT_LIMITS) -> list[Split]:
+        """Row groups are the unit; see `pipeline.sources.Source`. Raises SourceError where no text column is."""
+        return grouped((part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target)
+
+
+def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart"]:
+    try:
+        with place.open() as file:
+            table = pq.ParquetFile(file)
+            metadata, schema = table.metadata, table.schema_arrow
+    except READ_ERRORS as error:
+        yield ParquetPart(place, (), 0, 0, 0, 0, f"no parquet footer can be read: {reason(error)}")
+        return
+    found = columns.found_in(schema.names)
+    if problem := columns.problem(place, schema.names):
+        raise SourceError(problem)
+    kind = schema.field(found["content"]).type
+    if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
+        raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
+    start = row = first_row = size = 0
+    for group in range(metadata.num_row_groups):
+        weight = metadata.row_group(group).total_byte_size
+        if group > start and size + weight > target:
+            yield ParquetPart(place, tuple(found.items()), start, group, first_row, size)
+            start, first_row, size = group, row, 0
+        row += metadata.row_group(group).num_rows
+        size += weight
+    yield ParquetPart(place, tuple(found.items()), start, metadata.num_row_groups, first_row, size)
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """Consecutive row groups of a parquet file."""
+
+    place: Place
+    columns: tuple[tuple[str, str], ...]
+    """Pairs of value and column: ("content", "text"), …"""
+    start: int
+    stop: int
+    first_row: int
+    """Rows of the file before these row groups."""
+    size: int
+    damage: str = ""
+    """Why the file cannot be read at all."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the file's name, size and time, of the row groups and of the columns."""
+        return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
+
+    def rows(self, limits: Limits) -> Iterator[Row]:
+        """One row per table row in the file's order; one for each row group that turns out to be damaged."""
+        origin = table_origin("parquet", self.place)
+        if self.damage:
+            yield failed_row(origin, file_path(self.place), self.place.size, "input.corrupt", self.damage)
+            return
+        if self.start == self.stop:
+            yield failed_row(origin, file_path(self.place), self.place.size, "input.empty", "table without rows")
+            return
+        with self.place.open() as file:
+            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+            first = self.first_row
+            for group in range(self.start, self.stop):
+                try:
+                    yield from self._group_rows(table, group, first, origin, limits)
+                except READ_ERRORS as error:
+                    path = file_path(self.place, f"#row-group-{group + 1}")
+                    yield failed_row(origin, path, None, "input.corrupt", reason(error))
+                first += table.metadata.row_group(group).num_rows
+
+    def _group_rows(
+        self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits
+    ) -> Iterator[Row]:
+        metadata = table.metadata.row_group(group)
+        mean = metadata.total_byte_size // max(metadata.num_rows, 1) + 1
+        names = [column for _, column in self.columns]
+        batch_rows = max(1, min(limits.batch_rows, limits.batch_bytes // mean))
+        for batch in table.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False):
+            values = {value: _values(batch.column(column), value) for value, column in self.columns}
+            for index in range(batch.num_rows):
+                row += 1
+                cells = {value: column[index] for value, column in values.items()}
+                yield table_row(origin, self.place, lambda row=row: f"#R{row}", cells, limits)
+
+
+def _values(column: pa.Array, value: str) -> list[Any]:
+    """A column as Python objects; content as bytes, whose encoding is checked later."""
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_decode()
+    return (column.cast(pa.large_binary()) if value == "content" else column).to_pylist()
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind

@@ -1,0 +1,94 @@
+"""Tables of files, one row per file: which column holds what, and from values to a row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pipeline.sources.files import Place, without_endings
+from pipeline.sources.rows import Limits, Origin, Row, failed_row, printable, text_row, too_large_row
+
+NAMES = {
+    "content": ("content", "text", "code"),
+    "repo": ("repo", "repo_name", "repository_name", "max_stars_repo_name"),
+    "path": ("path", "max_stars_repo_path", "file_path"),
+    "revision": ("revision", "commit", "max_stars_repo_head_hexsha"),
+    "license": ("license", "licenses", "max_stars_repo_licenses"),
+}
+"""Column names in public datasets (The Stack, github-code, starcoderdata, BigQuery's github_repos)."""
+
+TABLE_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column that holds each value; None takes the first of `NAMES` that the table has."""
+
+    content: str | None = None
+    repo: str | None = None
+    path: str | None = None
+    revision: str | None = None
+    license: str | None = None
+
+    def names(self, value: str) -> tuple[str, ...]:
+        """Names under which a value (``content``, ``repo``, …) may be found, the first one first."""
+        chosen = getattr(self, value)
+        return (chosen,) if chosen else NAMES[value]
+
+    def found_in(self, available: list[str]) -> dict[str, str]:
+        """Value → the column of a table that holds it, for the values that it has."""
+        found = {}
+        for value in (field.name for field in fields(self)):
+            if name := next((name for name in self.names(value) if name in available), None):
+                found[value] = name
+        return found
+
+    def problem(self, place: Place, available: list[str]) -> str | None:
+        """What to tell the user of a table without content, or without a column that the recipe names."""
+        chosen = [name for field in fields(self) if (name := getattr(self, field.name))]
+        wanted = next((name for name in chosen if name not in available), None)
+        if not wanted and any(name in available for name in self.names("content")):
+            return None
+        has = ", ".join(printable(name) for name in available[:30]) or "none"
+        lacks = f"no column {wanted}" if wanted else f"no column of text ({', '.join(self.names('content'))})"
+        return f"{place.uri}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
+
+
+DEFAULT_COLUMNS = Columns()
+
+
+def table_origin(kind: str, place: Place) -> Origin:
+    """What rows without a repository of their own share: the file's name stands for it."""
+    return Origin(f"{kind}:{place.uri}", without_endings(place.name, TABLE_ENDINGS))
+
+
+def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dict[str, Any], limits: Limits) -> Row:
+    """The row of one table row; `mark` (gives ``#L12``) names it where it has no path."""
+    path = _text(values.get("path")) or file_path(place, mark())
+    repo, revision, license = (_text(values.get(name)) for name in ("repo", "revision", "license"))
+    origin = Origin(origin.source, repo or origin.repo, revision, license)
+    content = values.get("content")
+    if isinstance(content, str):
+        try:
+            content = content.encode()
+        except UnicodeEncodeError as error:
+            return failed_row(origin, path, None, "input.not_utf8", f"lone surrogate at character {error.start}")
+    if not isinstance(content, bytes):
+        detail = "null" if content is None else f"{type(content).__name__}, not text"
+        return failed_row(origin, path, None, "input.no_content", detail)
+    if len(content) > limits.max_file_bytes:
+        return too_large_row(origin, path, len(content), limits)
+    return text_row(origin, path, content)
+
+
+def file_path(place: Place, mark: str = "") -> str:
+    """The path that stands for a row of the file, or for the file itself."""
+    return place.name.rsplit("/", 1)[-1] + mark
+
+
+def _text(value: Any) -> str | None:
+    """A value as one line; several licences all hold."""
+    if isinstance(value, (list, tuple)):
+        value = " AND ".join(str(item) for item in value if item is not None)
+    if isinstance(value, bytes):
+        return printable(value) or None
+    return printable(str(value)) or None if value is not None else None

@@ -1,0 +1,151 @@
+"""Packs encoded documents into blocks of equal length, and shuffles them.
+
+The order is random but fixed by the seed, and never depends on the order of arrival: documents are shuffled
+inside their shard before they are cut into blocks; then each shard's blocks are dealt to all shards, and shuffled
+inside those.
+
+Nothing is lost and everything can be traced: the blocks of a shard, without the padding of its last one, are
+its documents one after the other, and each block tells which documents its tokens come from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.contracts import BatchFunction
+from schemas.datasets import field
+from transforms.tokenizer import draw, token_type
+
+
+def block_schema(block: int, vocabulary: int) -> pa.Schema:
+    """The columns of packed blocks."""
+    starts = "where each document's first token stands in the block; negative if it stands that far before it"
+    return pa.schema(
+        [
+            field("tokens", pa.list_(token_type(vocabulary), block), "token ids", nullable=False),
+            field("starts", pa.list_(pa.int32()), starts, nullable=False),
+            field("documents", pa.list_(pa.int64()), "the corpus row of each of `starts`", nullable=False),
+            field("token_count", pa.int32(), "tokens of documents; what follows is padding", nullable=False),
+            field(
+                "padding", pa.int32(), "tokens of padding (end-of-text) at the block's end", nullable=False
+            ),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Cuts a shard's documents, in an order shuffled by `seed`, into blocks of `block` tokens.
+
+    Each document's tokens end with end-of-text (see `Encode`), and so does the last block, which is filled up
+    with it. Rows without tokens (null) are left out. The batch must be the whole shard; its order is of no
+    account.
+    """
+
+    block: int = 2048
+    vocabulary: int = 1 << 16
+    seed: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("tokens", "token_count", "content_id", "row_id")
+
+    @property
+    def schema(self) -> pa.Schema:
+        return block_schema(self.block, self.vocabulary)
+
+    def load(self) -> BatchFunction:
+        def pack(batch: pa.RecordBatch) -> pa.RecordBatch:
+            batch = batch.filter(batch.column("tokens").is_valid())
+            documents = batch.column("row_id").to_numpy()
+            order = shuffled(draw(batch.column("content_id"), self.seed), documents)
+            stream = batch.column("tokens").take(pa.array(order)).flatten().to_numpy()
+            lengths = batch.column("token_count").to_numpy()[order]
+            return self._blocks(stream, lengths, documents[order])
+
+        return pack
+
+    def _blocks(self, stream: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> pa.RecordBatch:
+        blocks = -(-len(stream) // self.block)
+        padding = np.zeros(blocks, np.int32)
+        padding[-1:] = blocks * self.block - len(stream)
+        filling = np.full(padding.sum(), stream[-1] if len(stream) else 0, stream.dtype)
+        tokens = pa.array(np.concatenate([stream, filling]), token_type(self.vocabulary))
+        entry_blocks, entries, starts = spread(lengths, self.block)
+        offsets = pa.array(np.searchsorted(entry_blocks, np.arange(blocks + 1)).astype(np.int32))
+        columns = [
+            pa.FixedSizeListArray.from_arrays(tokens, self.block),
+            pa.ListArray.from_arrays(offsets, pa.array(starts, pa.int32())),
+            pa.ListArray.from_arrays(offsets, pa.array(documents[entries], pa.int64())),
+            pa.array(self.block - padding, pa.int32()),
+            pa.array(padding),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which documents lie in which blocks, for documents of these lengths (1 or more) laid one after the other.
+
+    One entry per document and block that share a token, in order: the block, the document's place in `lengths`,
+    and where the document starts, counted from the block's first token.
+    """
+    ends = np.cumsum(lengths)
+    begins = ends - lengths
+    first = begins // block
+    touched = (ends - 1) // block - first + 1
+    documents = np.repeat(np.arange(len(lengths)), touched)
+    blocks = first[documents] + np.arange(len(documents)) - (np.cumsum(touched) - touched)[documents]
+    return blocks, documents, begins[documents] - blocks * block
+
+
+@dataclass(frozen=True)
+class ShuffleBlocks:
+    """Orders the blocks of a shard by `seed`.
+
+    A block is named by its first token, which no other block holds: a document and a place in it. The order is
+    made from these names, so it does not matter in which order the blocks came.
+    """
+
+    block: int = 2048
+    vocabulary: int = 1 << 16
+    seed: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return block_schema(self.block, self.vocabulary)
+
+    def load(self) -> BatchFunction:
+        def shuffle(batch: pa.RecordBatch) -> pa.RecordBatch:
+            firsts = [
+                column.flatten().to_numpy()[column.offsets.to_numpy()[:-1] - column.offsets[0].as_py()]
+                for column in (batch.column("documents"), batch.column("starts"))
+            ]
+            order = shuffled(np.full(batch.num_rows, np.int64(self.seed)).view(np.uint64), *firsts)
+            return batch.select(self.schema.names).take(pa.array(order))
+
+        return shuffle
+
+
+def shuffled(draws: np.ndarray, *names: np.ndarray) -> np.ndarray:
+    """The random order that the draws (uint64) and the rows' names (integers, unique together) stand for.
+
+    The numbers are folded with splitmix64 (Steele, Lea and Flood 2014), whose values will not change with the
+    version of a library as those of a random generator may.
+    """
+    keys = draws
+    for name in names:
+        keys = splitmix64(keys ^ splitmix64(name.astype(np.int64).view(np.uint64)))
+    return np.lexsort((*names, keys))
+
+
+def splitmix64(values: np.ndarray) -> np.ndarray:
+    """The mixing step of splitmix64, for each uint64."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

@@ -1,0 +1,327 @@
+"""Trains a byte-level BPE tokenizer on a sample of the corpus, or takes a given one, and encodes documents.
+
+The vocabulary is laid out as GPT-2's and CodeGen's: 256 bytes, merges, `<|endoftext|>` (together `vocab_size`
+ids), and on top 38 runs of 31 to 2 spaces and 9 to 2 tabs, for the indentation of code (Nijkamp et al. 2022,
+CodeGen, appendix A; the ids' order is that of the published tokenizer). With GPT-2's vocab_size of 50257 that
+makes 50295 ids, which fit uint16.
+
+A sample of the documents is drawn by a hash of seed and content id, so that it depends neither on the order nor
+on the sharding of the corpus.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.contracts import BatchFunction
+from schemas.datasets import field
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+RUNS = tuple(" " * length for length in range(31, 1, -1)) + tuple("\t" * length for length in range(9, 1, -1))
+RUN_PATTERN = r" {2,31}|\t{2,9}"
+BYTES = 256
+
+ENCODE_BYTES = 1 << 20
+"""Text encoded at a time: the library's own results take some 100 bytes a token until they are ids in an array."""
+
+TOKENIZER_FILES = pa.schema(
+    [
+        field("name", pa.string(), "file name in the tokenizer's folder", nullable=False),
+        field("data", pa.binary(), "the file's bytes", nullable=False),
+    ]
+)
+"""A tokenizer's folder, one row per file, as `transformers.AutoTokenizer.from_pretrained` opens it."""
+
+
+def token_type(vocabulary: int) -> pa.DataType:
+    """The smallest integers that hold token ids below `vocabulary`."""
+    return pa.uint16() if vocabulary <= 1 << 16 else pa.uint32()
+
+
+def draw(content_ids: pa.Array, seed: int) -> np.ndarray:
+    """For each document a number (uint64) that depends on its content id and the seed alone, evenly spread."""
+    key = seed.to_bytes(8, "little", signed=True)
+    digests = [blake2b(name.encode(), digest_size=8, key=key).digest() for name in content_ids.to_pylist()]
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class SumSizes:
+    """The corpus's size: sums `size` in rows, in sums of rows, and so on."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("size",)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([field("size", pa.int64(), "bytes, summed", nullable=False)])
+
+    def load(self) -> BatchFunction:
+        def total(batch: pa.RecordBatch) -> pa.RecordBatch:
+            size = pc.sum(batch.column("size")).as_py() or 0
+            return pa.RecordBatch.from_arrays([pa.array([size], pa.int64())], schema=self.schema)
+
+        return total
+
+
+@dataclass(frozen=True)
+class SampleDocuments:
+    """Keeps the documents drawn first, some `margin` times `sample_bytes` of a corpus of any size.
+
+    The corpus's bytes come as a side table (a column `size`, summed), and a document is kept where its draw is
+    below margin * sample_bytes / corpus bytes: a rule for one row, so shards and batches do not matter. The
+    margin is there because sizes vary; `TrainTokenizer` cuts to the byte.
+    """
+
+    sample_bytes: int = 32 << 20
+    seed: int = 0
+    margin: float = 1.5
+    side: tuple[str, ...] = ("corpus_size",)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("content_id", "content")
+
+    @property
+    def schema(self) -> pa.Schema:
+        drawn = "place in the draw of documents for the sample, lowest first"
+        return pa.schema(
+            [field("draw", pa.uint64(), drawn, nullable=False), field("content", pa.string(), "the document")]
+        )
+
+    def load(self, corpus_size: pa.Table) -> BatchFunction:
+        total = pc.sum(corpus_size.column("size")).as_py() or 0
+        share = min(1.0, self.margin * self.sample_bytes / max(total, 1))
+        bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
+
+        def sample(batch: pa.RecordBatch) -> pa.RecordBatch:
+            batch = batch.filter(batch.column("content").is_valid())
+            draws = draw(batch.column("content_id"), self.seed)
+            kept = np.flatnonzero(draws <= bound)
+            columns = [pa.array(draws[kept]), batch.column("content").take(pa.array(kept)).cast(pa.string())]
+            return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+        return sample
+
+
+@dataclass(frozen=True)
+class TrainTokenizer:
+    """Trains the tokenizer on the documents drawn first, up to `sample_bytes`; gives `TOKENIZER_FILES`.
+
+    Its batch must be the whole sample. The result depends on the sample alone, not on its order or on threads.
+    A small corpus gives a smaller vocabulary: a merge needs two occurrences. `model_max_length`: in tokens, for
+    the tokenizer's users; encoding here is never cut.
+    """
+
+    vocab_size: int = 50257
+    sample_bytes: int = 32 << 20
+    model_max_length: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.vocab_size <= BYTES:
+            raise ValueError(f"vocab_size {self.vocab_size}: the bytes and end-of-text take {BYTES + 1}")
+
+    @property
+    def vocabulary(self) -> int:
+        """Upper bound of the number of ids."""
+        return self.vocab_size + len(RUNS)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("draw", "content")
+
+    @property
+    def schema(self) -> pa.Schema:
+        return TOKENIZER_FILES
+
+    def load(self) -> BatchFunction:
+        def train(batch: pa.RecordBatch) -> pa.RecordBatch:
+            order = pc.sort_indices(batch, sort_keys=[("draw", "ascending"), ("content", "ascending")])
+            contents = batch.column("content").take(order)
+            ends = np.cumsum(pc.binary_length(contents).to_numpy(zero_copy_only=False))
+            taken = int(np.searchsorted(ends, self.sample_bytes, side="right"))
+            texts = (content.as_py() for content in contents.slice(0, max(taken, 1)))
+            return tokenizer_files(train_tokenizer(texts, self.vocab_size), self.model_max_length)
+
+        return train
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019, section 2.2) with CodeGen's runs of blanks.
+
+    The trainer breaks ties by token id, and its ids begin with the 256 bytes in a fixed order, so equal texts give
+    an equal tokenizer.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Encoding cuts the added runs out before it splits a text; training does so as well, or merges were wasted
+    # on blanks that never reach them.
+    runs = pre_tokenizers.Split(Regex(RUN_PATTERN), "removed")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([runs, byte_level])  # pyright: ignore[reportAttributeAccessIssue]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,
+        min_frequency=2,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = byte_level  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    tokenizer.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class GivenTokenizer:
+    """Gives the files of an existing tokenizer.json, whatever rows it gets, in the place of `TrainTokenizer`.
+
+    `end_of_text` is the token that ends a document; it is added where the tokenizer lacks it.
+    """
+
+    tokenizer_json: bytes
+    model_max_length: int = 2048
+    end_of_text: str = END_OF_TEXT
+
+    @property
+    def vocabulary(self) -> int:
+        """Upper bound of the number of ids."""
+        return max(self._tokenizer().get_vocab().values()) + 1
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return TOKENIZER_FILES
+
+    def load(self) -> BatchFunction:
+        """Raises ValueError where the bytes are no tokenizer."""
+        files = tokenizer_files(self._tokenizer(), self.model_max_length, self.end_of_text)
+        return lambda batch: files
+
+    def _tokenizer(self) -> "Tokenizer":
+        from tokenizers import AddedToken
+
+        tokenizer = read_tokenizer(self.tokenizer_json)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.add_special_tokens([AddedToken(self.end_of_text, special=True, normalized=False)])
+        return tokenizer
+
+
+def read_tokenizer(tokenizer_json: bytes) -> "Tokenizer":
+    """Raises ValueError where the bytes are no tokenizer."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(tokenizer_json.decode())
+    except Exception as error:  # noqa: BLE001  the library raises nothing more specific
+        raise ValueError(f"not a tokenizer.json: {error}") from error
+
+
+def tokenizer_files(
+    tokenizer: "Tokenizer", model_max_length: int, end_of_text: str = END_OF_TEXT
+) -> pa.RecordBatch:
+    """The folder that transformers opens, one row per file: `TOKENIZER_FILES`."""
+    special_tokens = {"bos_token": end_of_text, "eos_token": end_of_text, "unk_token": end_of_text}
+    settings = special_tokens | {
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": model_max_length,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    files = {
+        "special_tokens_map.json": json.dumps(special_tokens, indent=2),
+        "tokenizer.json": tokenizer.to_str(pretty=True),
+        "tokenizer_config.json": json.dumps(settings, indent=2, sort_keys=True),
+    }
+    data = [text.encode() for text in files.values()]
+    return pa.RecordBatch.from_arrays([pa.array(list(files)), pa.array(data)], schema=TOKENIZER_FILES)
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Encodes documents with the tokenizer of its side table; each ends with end-of-text.
+
+    A text that spells a special token is encoded as the characters it is, so end-of-text ends documents and
+    stands nowhere else. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
+    Worker processes are the parallelism: the library's own threads are left off unless TOKENIZERS_PARALLELISM
+    says otherwise, for its thread pool would oversubscribe the cores and would not survive a fork.
+    """
+
+    vocabulary: int = 50257 + len(RUNS)
+    side: tuple[str, ...] = ("tokenizer",)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("content",)
+
+    @property
+    def adds(self) -> pa.Schema:
+        ids = "token ids of the content, and end-of-text"
+        return pa.schema(
+            [
+                field("tokens", pa.large_list(token_type(self.vocabulary)), ids),
+                field("token_count", pa.int64(), "number of tokens"),
+            ]
+        )
+
+    def load(self, tokenizer: pa.Table) -> BatchFunction:
+        """Raises ValueError where the tokenizer has ids beyond `vocabulary`; KeyError where files are missing."""
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        files = dict(zip(tokenizer["name"].to_pylist(), tokenizer["data"].to_pylist(), strict=True))
+        encoder = read_tokenizer(files["tokenizer.json"])
+        encoder.encode_special_tokens = True
+        end = encoder.token_to_id(json.loads(files["tokenizer_config.json"])["eos_token"])
+        if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
+            raise ValueError(
+                f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}"
+            )
+        integers = token_type(self.vocabulary)
+
+        def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
+            contents = batch.column("content")
+            pieces = [np.empty(0, integers.to_pandas_dtype())]
+            counts = np.zeros(len(contents), np.int64)
+            for low, high in runs_of_bytes(contents, ENCODE_BYTES):
+                texts = [text or "" for text in contents.slice(low, high - low).to_pylist()]
+                for row, encoding in enumerate(
+                    encoder.encode_batch_fast(texts, add_special_tokens=False), low
+                ):
+                    pieces.append(np.array([*encoding.ids, end], integers.to_pandas_dtype()))
+                    counts[row] = len(pieces[-1])
+            return self._columns(np.concatenate(pieces), counts, contents.is_null())
+
+        return encode
+
+    def _columns(self, tokens: np.ndarray, counts: np.ndarray, unread: pa.Array) -> pa.RecordBatch:
+        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        values = pa.array(tokens, token_type(self.vocabulary))
+        lists = pc.if_else(unread, None, pa.LargeListArray.from_arrays(offsets, values))
+        return pa.RecordBatch.from_arrays(
+            [lists, pc.if_else(unread, None, pa.array(counts))], schema=self.adds
+        )
+
+
+def runs_of_bytes(texts: pa.Array, size: int) -> Iterator[tuple[int, int]]:
+    """Cuts rows into runs (from, to) of about `size` bytes, one row at least."""
+    ends = np.cumsum(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False))
+    low, before = 0, 0
+    while low < len(texts):
+        high = max(low + 1, int(np.searchsorted(ends, before + size, side="right")))
+        yield low, high
+        low, before = high, int(ends[high - 1])
