@@ -67,9 +67,9 @@ SourceBlock = Annotated[
 class InputBlock(Block):
     """Bounds on what is read: a larger file is a ledger row, an archive past a bound is cut there."""
 
-    max_file_bytes: int = Field(1 << 20, gt=0)
-    max_archive_bytes: int = Field(64 << 30, gt=0)
-    max_ratio: float = Field(200, gt=1)
+    max_file_bytes: int = Field(default=1 << 20, gt=0)
+    max_archive_bytes: int = Field(default=64 << 30, gt=0)
+    max_ratio: float = Field(default=200, gt=1)
 
 
 class LanguagesBlock(Block):
@@ -126,9 +126,9 @@ class NearBlock(Block):
     """MinHash LSH, verified: no file goes without its measured Jaccard similarity to the file that stays."""
 
     enabled: bool = True
-    threshold: float = Field(0.7, gt=0, le=1)
-    ngram: int = Field(5, ge=1, le=64)
-    permutations: int = Field(256, ge=16, le=1024)
+    threshold: float = Field(default=0.7, gt=0, le=1)
+    ngram: int = Field(default=5, ge=1, le=64)
+    permutations: int = Field(default=256, ge=16, le=1024)
 
 
 class DedupBlock(Block):
@@ -147,7 +147,7 @@ class ToxicityBlock(Block):
     """Drops files with a comment or string scored above `max`."""
 
     enabled: bool = True
-    max: float = Field(0.9, ge=0, le=1)
+    max: float = Field(default=0.9, ge=0, le=1)
 
 
 class DecontaminateBlock(Block):
@@ -162,16 +162,16 @@ class TokenizeBlock(Block):
 
     enabled: bool = True
     tokenizer: str | None = None
-    vocab_size: int = Field(50257, ge=300, le=1 << 20)
-    block: int = Field(2048, ge=8, le=1 << 20)
-    sample_bytes: int = Field(32 << 20, gt=0)
+    vocab_size: int = Field(default=50257, ge=300, le=1 << 20)
+    block: int = Field(default=2048, ge=8, le=1 << 20)
+    sample_bytes: int = Field(default=32 << 20, gt=0)
 
 
 class OutputBlock(Block):
     """Arrow opens with `datasets.load_from_disk`; parquet opens everywhere."""
 
     format: Literal["arrow", "parquet"] = "arrow"
-    shards: int = Field(16, ge=1, le=99999)
+    shards: int = Field(default=16, ge=1, le=99999)
 
 
 class EngineBlock(Block):
@@ -237,7 +237,10 @@ def _apply(data: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     at: Any = data
     for name in parents:
-        at = at[int(name)] if isinstance(at, list) and name.isdigit() else at.setdefault(name, {})
+        if isinstance(at, list) and name.isdigit() and int(name) < len(at):
+            at = at[int(name)]
+        elif isinstance(at, dict):
+            at = at.setdefault(name, {})
         if not isinstance(at, dict | list):
             raise RecipeError(f"--set {override}: {name} is a plain value and has no keys")
     try:

@@ -31,10 +31,12 @@ def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
 
 def _measures(store: Store, row: int) -> dict[str, Any]:
     """The ledger keeps the order of `files`, so the n-th row of one is the n-th of the other."""
-    for shard, part in enumerate(store.committed("files").shards):
+    shard = 0
+    for part in store.committed("files").shards:
         if row < part.rows:
             break
         row -= part.rows
+        shard += 1
     found: dict[str, Any] = {}
     for dataset in ("files", "measures", "copies"):
         columns = [entry["name"] for entry in store.committed(dataset).schema]

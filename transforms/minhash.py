@@ -17,9 +17,7 @@ import pyarrow as pa
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
-
-LANES = 32
-"""SHA-1 runs on so many shingles at a time, in vector registers; the scratch memory then fits the first cache."""
+from transforms.sha1 import SCRATCH_WORDS, sha1_prefixes
 
 WORD = np.array([chr(byte).isalnum() or chr(byte) == "_" for byte in range(128)] + [False] * 128, np.uint8)
 """1 for the bytes that tokens are made of."""
@@ -121,15 +119,16 @@ def _sign(data, offsets, word, ngram, min_shingles, multipliers, addends):
     rows = len(offsets) - 1
     signatures = np.full((rows, len(multipliers)), 0xFFFFFFFF, np.uint32)
     counts = np.zeros(rows, np.int32)
-    text, ends, tokens, table, hashes, firsts = _scratch(offsets)
-    short_hashes = np.empty(len(ends), np.uint32)
-    lanes = np.empty(165 * LANES, np.uint32)
+    text, ends, tokens, table, hashes, starts, sizes = _scratch(offsets)
+    prefixes = np.empty(len(ends), np.uint32)
+    scratch = np.empty(SCRATCH_WORDS, np.uint32)
     for row in range(rows):
         found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
-        counts[row] = _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts)
-        if counts[row] >= min_shingles:
-            _sha1_of_shingles(text, ends, ngram, firsts[: counts[row]], lanes, short_hashes)
-            _permute(short_hashes[: counts[row]], multipliers, addends, signatures[row])
+        count = _distinct_shingles(text, ends[:found], ngram, tokens, table, hashes, starts, sizes)
+        counts[row] = count
+        if count >= min_shingles:
+            sha1_prefixes(text, starts[:count], sizes[:count], scratch, prefixes)
+            _permute(prefixes[:count], multipliers, addends, signatures[row])
     return signatures, counts
 
 
@@ -138,11 +137,11 @@ def _shingle_hashes(data, offsets, word, ngram):
     """The distinct shingles' hashes of all rows in one array, and where each row's begin."""
     rows = len(offsets) - 1
     bounds = np.zeros(rows + 1, np.int64)
-    text, ends, tokens, table, hashes, firsts = _scratch(offsets)
+    text, ends, tokens, table, hashes, starts, sizes = _scratch(offsets)
     gathered = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
     for row in range(rows):
         found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
-        count = _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts)
+        count = _distinct_shingles(text, ends[:found], ngram, tokens, table, hashes, starts, sizes)
         gathered[bounds[row] : bounds[row] + count] = hashes[:count]
         bounds[row + 1] = bounds[row] + count
     return gathered[: bounds[rows]].copy(), bounds
@@ -164,6 +163,7 @@ def _scratch(offsets):
         np.empty(most, np.uint64),
         np.empty(slots, np.uint64),
         np.empty(most, np.uint64),
+        np.empty(most, np.int64),
         np.empty(most, np.int64),
     )
 
@@ -190,8 +190,8 @@ def _tokenize(data, start, stop, word, text, ends):
 
 
 @numba.njit(nogil=True, cache=True)
-def _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts):
-    """The 64-bit hash of each distinct shingle and its first token; gives their number.
+def _distinct_shingles(text, ends, ngram, tokens, table, hashes, starts, sizes):
+    """The 64-bit hash of each distinct shingle and where it first stands in the text; gives their number.
 
     Tokens are hashed eight bytes at a time. A shingle's hash is a polynomial in its tokens' hashes, rolled along the
     text, then mixed by the finalizer of MurmurHash3.
@@ -201,12 +201,12 @@ def _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts):
     for _ in range(ngram):
         leaving *= base
     slots = 16
-    while slots < 2 * found:
+    while slots < 2 * len(ends):
         slots *= 2
     table[:slots] = 0
     rolled = np.uint64(0)
     distinct = 0
-    for token in range(found):
+    for token in range(len(ends)):
         tokens[token] = _token_hash(text, ends[token - 1] + 1 if token else 0, ends[token])
         rolled = rolled * base + tokens[token]
         if token >= ngram:
@@ -220,7 +220,8 @@ def _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts):
         if table[slot] == 0:
             table[slot] = mixed
             hashes[distinct] = mixed
-            firsts[distinct] = token - ngram + 1
+            starts[distinct] = ends[token - ngram] + 1 if token >= ngram else 0
+            sizes[distinct] = ends[token] - starts[distinct]
             distinct += 1
     return distinct
 
@@ -229,9 +230,10 @@ def _distinct_shingles(text, ends, found, ngram, tokens, table, hashes, firsts):
 def _token_hash(text, start, stop):
     result = np.uint64(stop - start)
     for place in range(start, stop, 8):
+        chunk = text[place : place + 8]
         eight = np.uint64(0)
         for byte in range(8):
-            eight |= np.uint64(text[place + byte]) << np.uint64(8 * byte)
+            eight |= np.uint64(chunk[byte]) << np.uint64(8 * byte)
         eight &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(8 * max(0, 8 - (stop - place)))
         result = (result ^ eight) * np.uint64(0xFF51AFD7ED558CCD)
         result ^= result >> np.uint64(32)
@@ -246,146 +248,15 @@ def _mix(value):
 
 
 @numba.njit(nogil=True, cache=True)
-def _sha1_of_shingles(text, ends, ngram, firsts, lanes, result):
-    """The first 32 bits (little-endian) of each shingle's SHA-1: datasketch's ``sha1_hash32``.
-
-    Shingles of one block (up to 55 bytes, most of them) go first, so that longer ones do not hold up their lanes.
-    """
-    starts = np.empty(LANES, np.int64)
-    sizes = np.zeros(LANES, np.int32)
-    shingles = np.empty(LANES, np.int64)
-    for is_long in range(2):
-        filled = 0
-        for shingle in range(len(firsts)):
-            first = firsts[shingle]
-            start = ends[first - 1] + 1 if first else 0
-            size = ends[first + ngram - 1] - start
-            if (size > 55) == is_long:
-                starts[filled], sizes[filled], shingles[filled] = start, size, shingle
-                filled += 1
-                if filled == LANES:
-                    _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result)
-                    filled = 0
-        if filled:
-            _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result)
-
-
-@numba.njit(nogil=True, cache=True)
-def _sha1_of_lanes(text, starts, sizes, shingles, filled, lanes, result):
-    state = np.empty(5 * LANES, np.uint32)
-    for lane in range(LANES):
-        state[lane] = 0x67452301
-        state[LANES + lane] = 0xEFCDAB89
-        state[2 * LANES + lane] = 0x98BADCFE
-        state[3 * LANES + lane] = 0x10325476
-        state[4 * LANES + lane] = 0xC3D2E1F0
-    for block in range((sizes[:filled].max() + 8) // 64 + 1):
-        for lane in range(filled):
-            if block <= (sizes[lane] + 8) // 64:
-                place = starts[lane] + 64 * block
-                _load_block(text[place : place + 64], lanes[lane : 16 * LANES : LANES])
-        _pad_block(lanes, sizes, block)
-        _sha1_rounds(lanes, state)
-        for lane in range(filled):
-            if block == (sizes[lane] + 8) // 64:
-                word = state[lane]
-                word = (word << 16) | (word >> 16)
-                result[shingles[lane]] = ((word & 0x00FF00FF) << 8) | ((word >> 8) & 0x00FF00FF)
-
-
-@numba.njit(nogil=True, cache=True)
-def _load_block(chunk, words):
-    """16 big-endian words of a message, or of what happens to follow it."""
-    for index in range(16):
-        word = np.uint32(0)
-        for byte in range(4):
-            word = np.uint32(word << np.uint32(8)) | np.uint32(chunk[4 * index + byte])
-        words[index] = word
-
-
-@numba.njit(nogil=True, cache=True)
-def _pad_block(lanes, sizes, block):
-    """Overwrites what is beyond each message's end with the padding (FIPS 180-4, section 5.1.1)."""
-    for index in range(16):
-        for lane in range(LANES):
-            left = sizes[lane] - np.int32(64 * block + 4 * index)
-            kept = np.uint32(8 * min(max(left, 0), 3))
-            word = lanes[index * LANES + lane] & ~(np.uint32(0xFFFFFFFF) >> kept)
-            word |= np.uint32(0x80000000) >> kept if left >= 0 else np.uint32(0)
-            lanes[index * LANES + lane] = lanes[index * LANES + lane] if left >= 4 else word
-    for lane in range(LANES):
-        last = sizes[lane] - np.int32(64 * block) <= 55
-        lanes[14 * LANES + lane] = np.uint32(sizes[lane] >> 29) if last else lanes[14 * LANES + lane]
-        lanes[15 * LANES + lane] = np.uint32(sizes[lane] << 3) if last else lanes[15 * LANES + lane]
-
-
-@numba.njit(nogil=True, cache=True)
-def _sha1_rounds(lanes, state):
-    """The 80 rounds of SHA-1 on all lanes (FIPS 180-4, section 6.1.2).
-
-    `lanes` holds the message schedule (80 words a lane), then the history of the working variable `a` (85 words): the
-    other four are its earlier values, so that each round is one store.
-    """
-    history = 80 * LANES
-    for lane in range(LANES):
-        lanes[history + lane] = _rotate(state[4 * LANES + lane], 2)
-        lanes[history + LANES + lane] = _rotate(state[3 * LANES + lane], 2)
-        lanes[history + 2 * LANES + lane] = _rotate(state[2 * LANES + lane], 2)
-        lanes[history + 3 * LANES + lane] = state[LANES + lane]
-        lanes[history + 4 * LANES + lane] = state[lane]
-    for at in range(16 * LANES, 80 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            earlier = lanes[lane - 3 * LANES] ^ lanes[lane - 8 * LANES]
-            lanes[lane] = _rotate(earlier ^ lanes[lane - 14 * LANES] ^ lanes[lane - 16 * LANES], 1)
-    for at in range(0, 20 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            b, c, d = _b_c_d(lanes, history + lane)
-            _round(lanes, lane, d ^ (b & (c ^ d)), 0x5A827999)
-    for at in range(20 * LANES, 40 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            b, c, d = _b_c_d(lanes, history + lane)
-            _round(lanes, lane, b ^ c ^ d, 0x6ED9EBA1)
-    for at in range(40 * LANES, 60 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            b, c, d = _b_c_d(lanes, history + lane)
-            _round(lanes, lane, (b & c) | (d & (b | c)), 0x8F1BBCDC)
-    for at in range(60 * LANES, 80 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            b, c, d = _b_c_d(lanes, history + lane)
-            _round(lanes, lane, b ^ c ^ d, 0xCA62C1D6)
-    for lane in range(LANES):
-        last = history + 80 * LANES + lane
-        state[lane] += lanes[last + 4 * LANES]
-        state[LANES + lane] += lanes[last + 3 * LANES]
-        state[2 * LANES + lane] += _rotate(lanes[last + 2 * LANES], 30)
-        state[3 * LANES + lane] += _rotate(lanes[last + LANES], 30)
-        state[4 * LANES + lane] += _rotate(lanes[last], 30)
-
-
-@numba.njit(nogil=True, cache=True)
-def _b_c_d(lanes, at):
-    return lanes[at + 3 * LANES], _rotate(lanes[at + 2 * LANES], 30), _rotate(lanes[at + LANES], 30)
-
-
-@numba.njit(nogil=True, cache=True)
-def _round(lanes, lane, choice, constant):
-    at = 80 * LANES + lane
-    summed = _rotate(lanes[at + 4 * LANES], 5) + choice + _rotate(lanes[at], 30) + np.uint32(constant) + lanes[lane]
-    lanes[at + 5 * LANES] = np.uint32(summed)
-
-
-@numba.njit(nogil=True, cache=True)
-def _rotate(word, bits):
-    return np.uint32((word << np.uint32(bits)) | (word >> np.uint32(32 - bits)))
-
-
-@numba.njit(nogil=True, cache=True)
 def _permute(hashes, multipliers, addends, signature):
-    """The least value of each permutation over all hashes, after MurmurHash3's 32-bit finalizer as in datasketch."""
-    for value in hashes:
-        value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
-        value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
-        value = np.uint32(value ^ (value >> np.uint32(16)))
-        for index in range(len(signature)):
-            permuted = np.uint32(multipliers[index] * value + addends[index])
-            signature[index] = min(signature[index], permuted)
+    """The least value of each permutation over all hashes, mixed by MurmurHash3's finalizer first, as in datasketch."""
+    for index in range(len(hashes)):
+        mixed = hashes[index] ^ (hashes[index] >> np.uint32(16))
+        mixed = np.uint32(mixed * np.uint32(0x85EBCA6B))
+        mixed = np.uint32((mixed ^ (mixed >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+        hashes[index] = mixed ^ (mixed >> np.uint32(16))
+    for permutation in range(len(signature)):
+        least = np.uint32(0xFFFFFFFF)
+        for index in range(len(hashes)):
+            least = min(least, np.uint32(multipliers[permutation] * hashes[index] + addends[permutation]))
+        signature[permutation] = least

@@ -1,8 +1,8 @@
 """Packs encoded documents into blocks of equal length, and shuffles them.
 
 The order is random but fixed by the seed, and never depends on the order of arrival: documents are shuffled
-inside their shard before they are cut into blocks; then each shard's blocks are dealt to all shards, and shuffled
-inside those.
+inside their shard before they are cut into blocks; then each shard's blocks are dealt to all shards, and
+shuffled inside those.
 
 Nothing is lost and everything can be traced: the blocks of a shard, without the padding of its last one, are
 its documents one after the other, and each block tells which documents its tokens come from.
@@ -85,10 +85,11 @@ class Pack:
 
 
 def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which documents lie in which blocks, for documents of these lengths (1 or more) laid one after the other.
+    """Which documents lie in which blocks, for documents of these lengths (1 or more) laid one after the
+    other.
 
-    One entry per document and block that share a token, in order: the block, the document's place in `lengths`,
-    and where the document starts, counted from the block's first token.
+    One entry per document and block that share a token, in order: the block, the document's place in
+    `lengths`, and where the document starts, counted from the block's first token.
     """
     ends = np.cumsum(lengths)
     begins = ends - lengths
@@ -103,8 +104,8 @@ def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.
 class ShuffleBlocks:
     """Orders the blocks of a shard by `seed`.
 
-    A block is named by its first token, which no other block holds: a document and a place in it. The order is
-    made from these names, so it does not matter in which order the blocks came.
+    A block is named by its first token, which no other block holds: a document and a place in it. The order
+    is made from these names, so it does not matter in which order the blocks came.
     """
 
     block: int = 2048

@@ -76,6 +76,7 @@ class Scanner:
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.never_capture = True
+        options.max_mem = 48 << 20  # bytes; with the default of 8 MiB the automaton is thrown away again and again
         triggers = [rule.trigger.encode() for rule in rules]
         self.windows = windows
         self.recognizers = load_recognizers(rules)

@@ -69,7 +69,7 @@ def placeholder(value: str) -> bool:
 
 def words(value: str) -> bool:
     """An identifier or a key path: words, each with at most a short number behind it, as in `auth.token_v2`."""
-    return all(re.fullmatch(r"[A-Za-z]*\d{0,3}", part) for part in re.split(r"[-_./:]", value))
+    return all(re.fullmatch(r"[A-Za-z]*\d{0,3}[A-Za-z]?", part) for part in re.split(r"[-_./:]", value))
 
 
 def is_password(value: str) -> bool:
@@ -101,7 +101,8 @@ def are_credentials(value: str) -> bool:
     """The `user:password` of a URL, where the password is none of documentation's."""
     user, _, password = value.partition(":")
     simple = re.fullmatch(r"[a-z]{1,7}|[A-Z]+", password)
-    return not simple and user.lower() != password.lower() and len(password) > 3 and not placeholder(password)
+    path = re.search(r"[-_./:]", password) and words(password)
+    return not (simple or path or placeholder(password)) and user.lower() != password.lower() and len(password) > 3
 
 
 @cache
@@ -112,29 +113,32 @@ def offline_suffixes() -> Any:
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
-NOBODY = re.compile(r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one", re.I)
-NOWHERE = re.compile(
-    r"(?:.*\.)?(?:test|localhost|invalid|local|(?:my|your|some)?-?(?:domain|company|site|server|host|org)"
-    r"|foo|bar|baz|foobar|acme|xyz|[a-z]|x+|[\w-]*example[\w-]*)\.[a-z]{2,8}(?:\.[a-z]{2})?"
+NOBODY = re.compile(
+    r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one", re.I
 )
-"""Local parts and domains of documentation; RFC 2606 reserves example.com, .org, .net, .test, .invalid."""
+NOWHERE = re.compile(
+    r"test|localhost|invalid|local|somewhere|(?:my|your|some)?-?(?:domain|company|site|server|host|org)|foo|bar|baz"
+    r"|foobar|acme|xyz|[a-z]|x+|.*example.*",
+    re.I,
+)
+"""Local parts and registered names of documentation; RFC 2606 reserves example and test."""
 
 
 def is_somebodys_address(value: str) -> bool:
     """An e-mail address under a public suffix, of a person or a group rather than of documentation."""
     local, _, domain = value.partition("@")
-    if NOBODY.fullmatch(local) or NOWHERE.fullmatch(domain.lower()):
-        return False
-    return bool(offline_suffixes()(domain).fqdn)
+    place = offline_suffixes()(domain)
+    return bool(place.suffix) and not (NOBODY.fullmatch(local) or NOWHERE.fullmatch(place.domain))
 
 
-PUBLIC_RESOLVERS = {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "4.2.2.2", "208.67.222.222", "208.67.220.220"}
+PUBLIC_RESOLVERS = {"208.67.222.222", "208.67.220.220", "149.112.112.112"}
 
 
 def is_public_ip(value: str) -> bool:
     """A routed unicast address, no block that RFC 5737, 3849 or 6890 sets aside and no well-known resolver.
 
-    Four single digits are a version or a section's number far more often than a host.
+    Two single digits in front, or three anywhere, are a version, a section or an object identifier far more
+    often than a host (`8.8.8.8` among them).
     """
     try:
         address = ipaddress.ip_interface(value).ip
@@ -142,9 +146,9 @@ def is_public_ip(value: str) -> bool:
         return False
     if address.version == 6:
         return address in ipaddress.ip_network("2000::/3") and address.is_global
-    octets = value.partition("/")[0].split(".")
-    routed = address.is_global and not address.is_multicast
-    return routed and str(address) not in PUBLIC_RESOLVERS and max(map(len, octets)) > 1 and octets[-1] != "0"
+    octets = address.packed
+    numbering = max(octets[:2]) < 10 or sum(octet >= 10 for octet in octets) < 2 or len(set(octets)) == 1
+    return address.is_global and not (address.is_multicast or numbering or str(address) in PUBLIC_RESOLVERS)
 
 
 def is_phone_number(value: str) -> bool:
@@ -178,15 +182,19 @@ class Rule:
     """The presidio recognizer that runs the pattern and adds its own check."""
 
 
-def _assigned(key: str, value: str, not_key: str = "") -> tuple[str, str]:
-    """Trigger and pattern of a quoted literal that is assigned, compared or passed under a name that holds `key`."""
-    name = rf"(?i:{key}){not_key}[\w.-]{{0,30}}[\"'\])]{{0,2}}"
-    operator = r"[ \t]{0,20}(?::?={1,3}>?|!={1,2}|:|\(|:[ \t]?[A-Za-z\[\]|.? ]{1,30}=)[ \t]{0,4}"
-    trigger = (
-        rf"(?i:{key})[\w.-]*[\"'\])]{{0,2}}[ \t]*(?::?=+>?|!=+|:|\(|:[ \t]?[A-Za-z\[\]|.? ]+=)[ \t]*"
-        r"[bru@]{0,2}[\"'`][^\s\"'`]{6}"
-    )
-    return trigger, rf"{name}{operator}[bru@]{{0,2}}([\"'`])\K{value}(?=\1)"
+NOT_SECRET = r"(?!(?i:iz|is)|\w{0,20}(?i:hash|digest|sum|finger|public|path|file|url|uri|regex|pattern|label|hint|help|title|name))"
+PASSWORD_KEY = r"passw(?:or)?d|passwd|passphrase|pwd"
+TOKEN_KEY = (
+    r"secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|credential"
+)
+
+
+def _quoted(key: str, value: str) -> tuple[str, str]:
+    """Trigger and pattern of a quoted literal: assigned to or compared with a name that holds `key`, or passed to it."""
+    typed = r":[ \t]?[A-Za-z\[\]|.? ]"
+    name = rf"(?<!(?i:public)\w{{0,8}})(?i:{key})(?:\(|{NOT_SECRET}[\w.-]{{0,30}}[\"'\])]{{0,2}}[ \t]{{0,20}}(?::?={{1,3}}>?|!={{1,2}}|:|{typed}{{1,30}}=))"
+    trigger = rf"(?i:{key})[\w.-]*[\"'\])]{{0,2}}[ \t]*(?::?=+>?|!=+|:|\(|{typed}+=)[ \t]*[bru@]{{0,2}}[\"'`][^\s\"'`]{{6}}"
+    return trigger, rf"{name}[ \t]{{0,4}}[bru@]{{0,2}}([\"'`])\K{value}(?=\1)"
 
 
 def _bare(key: str, value: str) -> tuple[str, str]:
@@ -196,13 +204,8 @@ def _bare(key: str, value: str) -> tuple[str, str]:
     return trigger, rf"(?:{name})[\w.-]{{0,30}}[ \t]?[:=][ \t]?\K{value}(?!\S)"
 
 
-NOT_SECRET = r"(?!\w{0,20}(?i:hash|digest|sum|finger|public|path|file|url|uri|regex|pattern|label|hint|help|title|name))"
-PASSWORD_KEY = r"passw(?:or)?d|passwd|passphrase|pwd"
-TOKEN_KEY = (
-    r"secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|credential"
-)
-QUOTED_PASSWORD = _assigned(PASSWORD_KEY, r"[^\s\"'`]{6,128}", NOT_SECRET)
-QUOTED_TOKEN = _assigned(TOKEN_KEY, r"[\w+/=.~:-]{16,512}", NOT_SECRET)
+QUOTED_PASSWORD = _quoted(PASSWORD_KEY, r"[^\s\"'`]{6,128}")
+QUOTED_TOKEN = _quoted(TOKEN_KEY, r"[\w+/=.~:-]{16,512}")
 BARE_PASSWORD = _bare(PASSWORD_KEY, r"[^\s\"'`(){}\[\]<>,;$\\]{8,128}")
 BARE_TOKEN = _bare(TOKEN_KEY, r"[\w+/=.~-]{16,512}")
 
@@ -248,7 +251,7 @@ LINE_RULES = (
     Rule("GOOGLE_KEY_ID", "Google Cloud: service account key file", r"private_key_id",
          r"private_key_id\\?[\"']\s{0,4}:\s{0,4}\\?[\"']\K[0-9a-f]{40}(?![0-9a-f])"),
     Rule("AZURE_STORAGE_KEY", "Microsoft: storage connection strings; detect-secrets AzureStorageKeyDetector",
-         r"[A-Za-z0-9+/]{20}==", rf"{BASE64_LEFT}[A-Za-z0-9+/]{{86}}==(?![A-Za-z0-9+/=])", is_token),
+         r"[A-Za-z0-9+/]{10}==", r"(?i:key)[\"'\]]{0,2}[ \t]{0,4}[:=]{1,2}>?[ \t]{0,4}[\"']?\K[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])", is_token),
     Rule("AZURE_CLIENT_SECRET", "gitleaks azure-ad-client-secret", r"[0-9]Q~",
          r"(?<![\w~.-])[\w~.]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
     Rule("GITHUB_TOKEN", "GitHub: authentication token formats", r"gh[opusr]_[A-Za-z0-9]{6}|github_pat_",
@@ -294,15 +297,15 @@ LINE_RULES = (
          r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}(?![\w@(-]|\.\w)",
          is_somebodys_address, "EmailRecognizer"),
     Rule("IP_ADDRESS", "RFC 791; presidio", r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
-         rf"(?<![\w.,/@~^+-])(?<!{VERSION_WORD}[^\n]{{0,24}})(?<![<>=]=\s?)"
-         r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?![\w+,-]|\.\d)",
+         rf"(?<![\w.~^+-])(?<![\w.]/)(?<!{VERSION_WORD}[^\n]{{0,24}})(?<![<>=]=\s?)(?<![ ,A-Za-z-]\d{{0,4}}\.\d{{1,4}}[ ,])"
+         r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?![\w+-]|\.\d)",
          is_public_ip, "IpRecognizer"),
     Rule("IP_ADDRESS", "RFC 4291; presidio", r"\b[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
          r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?:/\d{1,3})?(?![\w:]|\.\d)",
          lambda value: is_public_ip(value) and len(re.findall(r"[0-9A-Fa-f]+", value.partition("/")[0])) > 2,
          "IpRecognizer"),
     Rule("CREDIT_CARD", "ISO/IEC 7812, issuers' ranges; presidio (Luhn)",
-         rf"[2-6][0-9]{{3}}[ -][0-9]{{4}}[ -][0-9]{{4}}[ -]|3[47][0-9]{{2}}[ -][0-9]{{6}}[ -]|\b[2-6][0-9]{{13}}",
+         rf"[2-6][0-9]{{3}}[ -][0-9]{{4}}[ -][0-9]{{4}}[ -]|3[47][0-9]{{2}}[ -][0-9]{{6}}[ -]|(?m:^|[^\w.,+\n-])[2-6][0-9]{{13}}",
          r"(?<![\w.,+-])(?:(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -])\d{6}\2\d{5}"
          rf"|(?<={CARD_WORD}[^\n0-9]{{0,30}})(?:4\d{{15}}|5[1-5]\d{{14}}|2[2-7]\d{{14}}|6(?:011|5\d{{2}})\d{{12}}|3[47]\d{{13}}))(?![\w,+-]|\.\d)",
          bool, "CreditCardRecognizer"),

@@ -5,8 +5,8 @@ ids), and on top 38 runs of 31 to 2 spaces and 9 to 2 tabs, for the indentation 
 CodeGen, appendix A; the ids' order is that of the published tokenizer). With GPT-2's vocab_size of 50257 that
 makes 50295 ids, which fit uint16.
 
-A sample of the documents is drawn by a hash of seed and content id, so that it depends neither on the order nor
-on the sharding of the corpus.
+A sample of the documents is drawn by a hash of seed and content id, so that it depends neither on the order
+nor on the sharding of the corpus.
 """
 
 import json
@@ -32,7 +32,7 @@ RUN_PATTERN = r" {2,31}|\t{2,9}"
 BYTES = 256
 
 ENCODE_BYTES = 1 << 20
-"""Text encoded at a time: the library's own results take some 100 bytes a token until they are ids in an array."""
+"""Text encoded at a time: the library's own results take some 100 bytes a token."""
 
 TOKENIZER_FILES = pa.schema(
     [
@@ -49,7 +49,7 @@ def token_type(vocabulary: int) -> pa.DataType:
 
 
 def draw(content_ids: pa.Array, seed: int) -> np.ndarray:
-    """For each document a number (uint64) that depends on its content id and the seed alone, evenly spread."""
+    """For each document an evenly spread number (uint64) that depends on content id and seed alone."""
     key = seed.to_bytes(8, "little", signed=True)
     digests = [blake2b(name.encode(), digest_size=8, key=key).digest() for name in content_ids.to_pylist()]
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
@@ -79,9 +79,9 @@ class SumSizes:
 class SampleDocuments:
     """Keeps the documents drawn first, some `margin` times `sample_bytes` of a corpus of any size.
 
-    The corpus's bytes come as a side table (a column `size`, summed), and a document is kept where its draw is
-    below margin * sample_bytes / corpus bytes: a rule for one row, so shards and batches do not matter. The
-    margin is there because sizes vary; `TrainTokenizer` cuts to the byte.
+    The corpus's bytes come as a side table (a column `size`, summed), and a document is kept where its draw
+    is below margin * sample_bytes / corpus bytes: a rule for one row, so shards and batches do not matter.
+    The margin is there because sizes vary; `TrainTokenizer` cuts to the byte.
     """
 
     sample_bytes: int = 32 << 20
@@ -119,9 +119,9 @@ class SampleDocuments:
 class TrainTokenizer:
     """Trains the tokenizer on the documents drawn first, up to `sample_bytes`; gives `TOKENIZER_FILES`.
 
-    Its batch must be the whole sample. The result depends on the sample alone, not on its order or on threads.
-    A small corpus gives a smaller vocabulary: a merge needs two occurrences. `model_max_length`: in tokens, for
-    the tokenizer's users; encoding here is never cut.
+    Its batch must be the whole sample. The result depends on the sample alone, not on its order or on
+    threads. A small corpus gives a smaller vocabulary: a merge needs two occurrences. `model_max_length`: in
+    tokens, for the tokenizer's users; encoding here is never cut.
     """
 
     vocab_size: int = 50257
@@ -158,19 +158,20 @@ class TrainTokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
-    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019, section 2.2) with CodeGen's runs of blanks.
+    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019, section 2.2) with CodeGen's runs of
+    blanks.
 
-    The trainer breaks ties by token id, and its ids begin with the 256 bytes in a fixed order, so equal texts give
-    an equal tokenizer.
+    The trainer breaks ties by token id, and its ids begin with the 256 bytes in a fixed order, so equal texts
+    give an equal tokenizer.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    # Encoding cuts the added runs out before it splits a text; training does so as well, or merges were wasted
-    # on blanks that never reach them.
+    # Encoding cuts the added runs out before it splits a text; training does so as well, or merges were
+    # wasted on blanks that never reach them.
     runs = pre_tokenizers.Split(Regex(RUN_PATTERN), "removed")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([runs, byte_level])  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([runs, byte_level])  # pyright: ignore
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,
         min_frequency=2,
@@ -178,8 +179,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.pre_tokenizer = byte_level  # pyright: ignore[reportAttributeAccessIssue]
-    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.pre_tokenizer = byte_level  # pyright: ignore
+    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
     tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
     tokenizer.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
     return tokenizer
@@ -230,7 +231,7 @@ def read_tokenizer(tokenizer_json: bytes) -> "Tokenizer":
 
     try:
         return Tokenizer.from_str(tokenizer_json.decode())
-    except Exception as error:  # noqa: BLE001  the library raises nothing more specific
+    except Exception as error:
         raise ValueError(f"not a tokenizer.json: {error}") from error
 
 
@@ -281,7 +282,9 @@ class Encode:
         )
 
     def load(self, tokenizer: pa.Table) -> BatchFunction:
-        """Raises ValueError where the tokenizer has ids beyond `vocabulary`; KeyError where files are missing."""
+        """Raises ValueError where ids reach beyond `vocabulary`, KeyError where a file is missing."""
+        if tokenizer.num_rows == 0:  # a corpus without documents trains none
+            return self._encode_nothing
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         files = dict(zip(tokenizer["name"].to_pylist(), tokenizer["data"].to_pylist(), strict=True))
         encoder = read_tokenizer(files["tokenizer.json"])
@@ -291,30 +294,34 @@ class Encode:
             raise ValueError(
                 f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}"
             )
-        integers = token_type(self.vocabulary)
+        integers = token_type(self.vocabulary).to_pandas_dtype()
 
         def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
             contents = batch.column("content")
-            pieces = [np.empty(0, integers.to_pandas_dtype())]
+            pieces = [np.empty(0, integers)]
             counts = np.zeros(len(contents), np.int64)
             for low, high in runs_of_bytes(contents, ENCODE_BYTES):
                 texts = [text or "" for text in contents.slice(low, high - low).to_pylist()]
                 for row, encoding in enumerate(
                     encoder.encode_batch_fast(texts, add_special_tokens=False), low
                 ):
-                    pieces.append(np.array([*encoding.ids, end], integers.to_pandas_dtype()))
+                    pieces.append(np.array([*encoding.ids, end], integers))
                     counts[row] = len(pieces[-1])
             return self._columns(np.concatenate(pieces), counts, contents.is_null())
 
         return encode
 
-    def _columns(self, tokens: np.ndarray, counts: np.ndarray, unread: pa.Array) -> pa.RecordBatch:
+    def _columns(self, tokens: np.ndarray, counts: np.ndarray, unread: pa.BooleanArray) -> pa.RecordBatch:
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
         values = pa.array(tokens, token_type(self.vocabulary))
-        lists = pc.if_else(unread, None, pa.LargeListArray.from_arrays(offsets, values))
-        return pa.RecordBatch.from_arrays(
-            [lists, pc.if_else(unread, None, pa.array(counts))], schema=self.adds
-        )
+        lists = pa.LargeListArray.from_arrays(offsets, values, mask=unread)
+        lengths = pa.array(counts, mask=unread.to_numpy(zero_copy_only=False))
+        return pa.RecordBatch.from_arrays([lists, lengths], schema=self.adds)
+
+    def _encode_nothing(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.num_rows:
+            raise ValueError("there are documents to encode, but no tokenizer")
+        return pa.RecordBatch.from_pylist([], schema=self.adds)
 
 
 def runs_of_bytes(texts: pa.Array, size: int) -> Iterator[tuple[int, int]]:

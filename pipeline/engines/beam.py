@@ -10,7 +10,8 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipeline.execution import Job, Record, StepError, commit, emit, reduce, run_map
 from pipeline.plan import Map, Shuffle, Step
@@ -33,9 +34,11 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
         engine = runner
     try:
         with beam.Pipeline(runner=engine, options=options) as pipeline:
-            token = pipeline | beam.Create([None])
+            token: Any = pipeline | beam.Create([None])
             for step in job.pending():
-                token = token | step.name >> (_RunMap if isinstance(step, Map) else _RunShuffle)(job, step)
+                token = (
+                    _run_map(job, step, token) if isinstance(step, Map) else _run_shuffle(job, step, token)
+                )
     except RuntimeError as error:
         # Beam gives a worker's exception back as text.
         if told := re.search(r"StepError: (.*?)(?: \[while running|\n|$)", str(error)):
@@ -43,46 +46,35 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
         raise
 
 
-class _RunMap(beam.PTransform):
-    def __init__(self, job: Job, step: Map) -> None:
-        super().__init__()
-        self._job, self._step = job, step
-
-    def expand(self, token: beam.PCollection) -> beam.PCollection:
-        job, step = self._job, self._step
-        records = (
-            token
-            | "tasks" >> beam.FlatMap(lambda _: [(shard, None) for shard in job.tasks(step)])
-            | "spread" >> beam.GroupByKey()
-            | "run" >> beam.MapTuple(lambda shard, _: run_map(job, step, shard))
-        )
-        return _commit(job, step, records)
+def _run_map(job: Job, step: Map, token: PCollection) -> PCollection:
+    records: Any = (
+        token
+        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(shard, None) for shard in job.tasks(step)])
+        | f"{step.name}: spread" >> beam.GroupByKey()
+        | f"{step.name}: run" >> beam.MapTuple(lambda shard, _: run_map(job, step, shard))
+    )
+    return _commit(job, step, (records,))
 
 
-class _RunShuffle(beam.PTransform):
-    def __init__(self, job: Job, step: Shuffle) -> None:
-        super().__init__()
-        self._job, self._step = job, step
-
-    def expand(self, token: beam.PCollection) -> beam.PCollection:
-        job, step = self._job, self._step
-        sent = (
-            token
-            | "tasks" >> beam.FlatMap(lambda _: [(task, None) for task in job.emit_tasks(step)])
-            | "spread" >> beam.GroupByKey()
-            | "emit" >> beam.ParDo(_Emit(job, step)).with_outputs("rows", main="payloads")
-        )
-        # Every partition is reduced, also one that got no rows.
-        partitions = token | "partitions" >> beam.FlatMap(
-            lambda _: [(n, b"") for n in range(step.partitions)]
-        )
-        records = (
-            (sent.payloads, partitions)
-            | "all" >> beam.Flatten()
-            | "shuffle" >> beam.GroupByKey()
-            | "reduce" >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, (p for p in payloads if p)))
-        )
-        return _commit(job, step, records, sent.rows)
+def _run_shuffle(job: Job, step: Shuffle, token: PCollection) -> PCollection:
+    sent: Any = (
+        token
+        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(task, None) for task in job.emit_tasks(step)])
+        | f"{step.name}: spread" >> beam.GroupByKey()
+        | f"{step.name}: emit" >> beam.ParDo(_Emit(job, step)).with_outputs("rows", main="payloads")
+    )
+    # Every partition is reduced, also one that got no rows.
+    every = token | f"{step.name}: every" >> beam.FlatMap(
+        lambda _: [(n, b"") for n in range(step.partitions)]
+    )
+    records: Any = (
+        (sent.payloads, every)
+        | f"{step.name}: sent" >> beam.Flatten()
+        | f"{step.name}: shuffle" >> beam.GroupByKey()
+        | f"{step.name}: reduce"
+        >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, filter(None, payloads)))
+    )
+    return _commit(job, step, (records, sent.rows))
 
 
 class _Emit(beam.DoFn):
@@ -93,24 +85,22 @@ class _Emit(beam.DoFn):
     def process(self, element: tuple[tuple[int, int], Iterable[None]]) -> Iterator[Any]:
         (index, shard), _ = element
         for partition, payload, rows in emit(self._job, self._step, index, shard):
-            yield beam.pvalue.TaggedOutput("rows", rows)
+            yield TaggedOutput("rows", rows)
             yield partition, payload
 
 
-def _commit(
-    job: Job, step: Step, records: beam.PCollection, sent: beam.PCollection | None = None
-) -> beam.PCollection:
-    counts = [sent] if sent is not None else []
+def _commit(job: Job, step: Step, results: tuple[PCollection, ...]) -> PCollection:
+    """Commits the step when all its tasks are done; the token that comes out starts the next step."""
 
-    def finish(_: int, results: Iterable[Record | int]) -> None:
-        found = list(results)
-        emitted = sum(result for result in found if isinstance(result, int))
-        commit(job, step, [result for result in found if isinstance(result, Record)], emitted)
+    def finish(_: int, grouped: Iterable[Record | int]) -> None:
+        found = list(grouped)
+        sent = sum(result for result in found if isinstance(result, int))
+        commit(job, step, [result for result in found if isinstance(result, Record)], sent)
 
     return (
-        (records, *counts)
-        | "results" >> beam.Flatten()
-        | "one" >> beam.Map(lambda result: (0, result))
-        | "gather" >> beam.GroupByKey()
-        | "commit" >> beam.MapTuple(finish)
+        results
+        | f"{step.name}: results" >> beam.Flatten()
+        | f"{step.name}: keyed" >> beam.Map(lambda result: (0, result))
+        | f"{step.name}: gather" >> beam.GroupByKey()
+        | f"{step.name}: commit" >> beam.MapTuple(finish)
     )

@@ -34,7 +34,7 @@ MAX_PARTS = 1000
 
 
 class Part(Protocol):
-    """A repository's files, or a stretch of them: a frozen, picklable dataclass that holds no list of files."""
+    """A repository's files, or a stretch of them: frozen, picklable, without a list of files."""
 
     @property
     def size(self) -> int:

@@ -1,8 +1,9 @@
 """Source archives: tar (plain, gzip, bzip2, xz, zstd) and zip, one repository each, streamed.
 
 What an archive is, its first bytes tell, not its name. A top folder that all its files share, as in GitHub's
-tarballs (``requests-2.31.0/``) and npm's (``package/``), is left off the paths: for that the names are read
-once before the files are, up to the first that lies elsewhere. A file at the top means that nothing is left off.
+tarballs (``requests-2.31.0/``) and npm's (``package/``), is left off the paths. To know it, the names are
+read once before the files are, up to the first that lies elsewhere; a file at the top means that nothing is
+left off.
 """
 
 import hashlib
@@ -51,7 +52,7 @@ ZIP_ENDINGS = (".zip", ".whl", ".egg", ".jar")
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 MAX_SHARES = 16
-"""Splits of one compressed tar. Each of them decompresses it whole, so more would repeat more than they spread."""
+"""Splits of one compressed tar. Each decompresses it whole: more would repeat more than they spread."""
 STRIPE = 1 << 18
 """The shares of a tar take turns by this many uncompressed bytes: no share needs to know how long it is."""
 IN_MEMORY = 32 << 20
@@ -116,14 +117,14 @@ class ArchivePart:
     def rows(self, limits: Limits) -> Iterator[Row]:
         """One row per member of this share, folders excepted, in the archive's order."""
         try:
-            with _opened(self.place) as file:
+            open_file = _fetched(self.place)
+            with open_file() as file:
                 head = file.read(6) or b""
-                if not head:
-                    raise Corrupt("is a file of 0 bytes")
-                is_zip = head.startswith(ZIP_MAGIC) or (
-                    self.place.name.lower().endswith(ZIP_ENDINGS) and not compression(head)
-                )
-                yield from self._zip_rows(file, limits) if is_zip else self._tar_rows(file, head, limits)
+            if not head:
+                raise Corrupt("is a file of 0 bytes")
+            named_zip = self.place.name.lower().endswith(ZIP_ENDINGS)
+            is_zip = head.startswith(ZIP_MAGIC) or (named_zip and not compression(head))
+            yield from self._zip_rows(open_file, limits) if is_zip else self._tar_rows(open_file, limits)
         except Corrupt as error:
             yield from self._whole("input.corrupt_archive", str(error))
         except Bomb as error:
@@ -135,9 +136,13 @@ class ArchivePart:
         if self.share == 0:
             yield failed_row(self.origin, "", self.place.size, why, detail)
 
-    def _tar_rows(self, file: ByteFile, head: bytes, limits: Limits) -> Iterator[Row]:
-        top = _top_folder(_tar_names(_tar_stream(file, head, self.place.size, limits)))
-        stream = _tar_stream(file, head, self.place.size, limits)
+    def _tar_rows(self, open_file: Callable[[], ByteFile], limits: Limits) -> Iterator[Row]:
+        with open_file() as file:
+            top = _top_folder(_tar_names(_tar_stream(file, self.place.size, limits)))
+        with open_file() as file:
+            yield from self._stream_rows(_tar_stream(file, self.place.size, limits), top, limits)
+
+    def _stream_rows(self, stream: Stream, top: str, limits: Limits) -> Iterator[Row]:
         origin = self.origin
         files = 0
         for member in members(stream):
@@ -153,12 +158,18 @@ class ArchivePart:
         if self.share == 0:
             stream.drain()
 
-    def _zip_rows(self, file: ByteFile, limits: Limits) -> Iterator[Row]:
-        try:
-            archive = zipfile.ZipFile(io.BufferedReader(file, STRIPE))  # type: ignore[arg-type]
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-        except ZIP_ERRORS as error:
-            raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
+    def _zip_rows(self, open_file: Callable[[], ByteFile], limits: Limits) -> Iterator[Row]:
+        with open_file() as file, io.BufferedReader(file, STRIPE) as buffered:  # type: ignore[arg-type]
+            try:
+                archive = zipfile.ZipFile(buffered)
+                infos = [info for info in archive.infolist() if not info.is_dir()]
+            except ZIP_ERRORS as error:
+                raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
+            yield from self._info_rows(archive, infos, limits)
+
+    def _info_rows(
+        self, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], limits: Limits
+    ) -> Iterator[Row]:
         if not infos:
             yield from self._whole("input.empty_archive")
         top = _top_folder(_zip_name(info) for info in infos)
@@ -176,7 +187,13 @@ class ArchivePart:
 
 
 def _member_row(
-    origin: Origin, top: str, name: bytes | str, kind: str, size: int, limits: Limits, read: Callable[[int], bytes]
+    origin: Origin,
+    top: str,
+    name: bytes | str,
+    kind: str,
+    size: int,
+    limits: Limits,
+    read: Callable[[int], bytes],
 ) -> Row:
     path, unsafe = member_path(name)
     if unsafe:
@@ -204,17 +221,18 @@ def _top_folder(names: Iterable[bytes | str]) -> str:
     return top
 
 
-def _opened(place: Place) -> ByteFile:
-    file = place.open()
+def _fetched(place: Place) -> Callable[[], ByteFile]:
+    """Opens the archive, as often as asked for; a small one is held in memory, so that it is fetched once."""
     if place.size > IN_MEMORY:
-        return file
-    with file:
-        return io.BytesIO(file.read(IN_MEMORY + 1) or b"")
+        return place.open
+    with place.open() as file:
+        data = file.read(IN_MEMORY + 1) or b""
+    return lambda: io.BytesIO(data)
 
 
-def _tar_stream(file: ByteFile, head: bytes, size: int, limits: Limits) -> Stream:
+def _tar_stream(file: ByteFile, size: int, limits: Limits) -> Stream:
+    decompress = compression(file.read(6) or b"")
     file.seek(0)
-    decompress = compression(head)
     return Stream(bounded(file, decompress(file), limits)) if decompress else PlainStream(file, size)
 
 
@@ -235,7 +253,9 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.filename
 
 
-def _zip_row(origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Row:
+def _zip_row(
+    origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits
+) -> Row:
     mode = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
 
     def read(size: int) -> bytes:

@@ -109,14 +109,13 @@ def walk(folder: str, leave_out: tuple[str, ...]) -> Iterator[Entry]:
 
 def pieces(entries: Iterable[Entry], target: int, limits: Limits) -> Iterator[Piece]:
     """Cuts a list of entries into stretches of about `target` bytes; one even where the list is empty."""
-    start = stop = size = 0
+    start = size = 0
     digest = hashlib.sha256()
-    for entry in entries:
+    for index, entry in enumerate(entries):
         weight, key = _weight_and_key(entry, limits)
-        if stop > start and size + weight > target:
-            yield Piece(start, stop, size, digest.hexdigest())
-            start, size, digest = stop, 0, hashlib.sha256()
-        stop += 1
+        if index > start and size + weight > target:
+            yield Piece(start, index, size, digest.hexdigest())
+            start, size, digest = index, 0, hashlib.sha256()
         size += weight
         digest.update(f"{entry.path}\0{key}\n".encode(errors="surrogateescape"))
     yield Piece(start, None, size, digest.hexdigest())
@@ -133,7 +132,9 @@ def _weight_and_key(entry: Entry, limits: Limits) -> tuple[int, str]:
 
 def fingerprint(origin: Origin, piece: Piece) -> str:
     """Changes when the repository's name or version does, or a file of the piece."""
-    return hashlib.sha256(f"{origin.source}\0{origin.repo}\0{origin.revision}\0{piece.fingerprint}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{origin.source}\0{origin.repo}\0{origin.revision}\0{piece.fingerprint}".encode()
+    ).hexdigest()
 
 
 def entry_rows(origin: Origin, entries: Iterable[Entry], piece: Piece, limits: Limits) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 Real code with real licences that every machine has, offline: the quickstart's corpus.
 """
 
-import importlib.metadata
+import csv
 import json
 import os
 import platform
@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.metadata import Distribution, distributions
 
 from pipeline.sources import Split, grouped
 from pipeline.sources.directory import Entry, FolderPart, Piece, entry_rows, fingerprint, pieces, walk
@@ -41,7 +41,9 @@ class EnvironmentSource:
     def _parts(self, target: int, limits: Limits) -> Iterator["PackagePart | FolderPart"]:
         paths = self.paths or tuple(path for path in sys.path if os.path.basename(path) in SITE_FOLDERS)
         if missing := [path for path in paths if not os.path.isdir(path)]:
-            raise SourceError(f"environment: {missing[0]} is no folder; name the folders that packages are installed in")
+            raise SourceError(
+                f"environment: {missing[0]} is no folder; name the folders that packages are installed in"
+            )
         owners: dict[str, str] = {}
         for (name, version), info in _distributions(paths).items():
             files = _files(info)
@@ -89,9 +91,9 @@ def _standard_library(target: int, limits: Limits) -> Iterator[FolderPart]:
 
 
 def _distributions(paths: tuple[str, ...]) -> dict[tuple[str, str], str]:
-    """Normalised name and version → path of the metadata, sorted; of two by one name the first on the path."""
+    """Normalised name, version → path of the metadata, sorted; of two by one name the first on the path."""
     found: dict[str, tuple[str, str]] = {}
-    for distribution in importlib.metadata.distributions(path=list(paths)):
+    for distribution in distributions(path=list(paths)):
         name = distribution.metadata["Name"]
         if name and not _editable(distribution):
             info = str(distribution._path)  # type: ignore[attr-defined]
@@ -99,7 +101,7 @@ def _distributions(paths: tuple[str, ...]) -> dict[tuple[str, str], str]:
     return {(name, version): info for name, (version, info) in sorted(found.items())}
 
 
-def _editable(distribution: importlib.metadata.Distribution) -> bool:
+def _editable(distribution: Distribution) -> bool:
     """What `pip install --editable` notes (PyPA specification "Recording the Direct URL Origin")."""
     try:
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")
@@ -110,7 +112,7 @@ def _editable(distribution: importlib.metadata.Distribution) -> bool:
 
 def _claimed_license(info: str) -> str | None:
     """The SPDX expression in the metadata (PEP 639), or else its short licence field."""
-    metadata = importlib.metadata.Distribution.at(info).metadata
+    metadata = Distribution.at(info).metadata
     claim = (metadata["License-Expression"] or metadata["License"] or "").strip()
     return claim if claim and len(claim) <= 100 and "\n" not in claim and claim != "UNKNOWN" else None
 
@@ -121,23 +123,30 @@ def _files(info: str) -> list[str]:
     A distribution without a record, as some system packagers leave it, has its metadata and the modules
     that ``top_level.txt`` names.
     """
-    distribution = importlib.metadata.Distribution.at(info)
-    files = distribution.files
-    if files is None:
-        site = os.path.dirname(info)
-        names = [os.path.basename(info)]
-        for module in (distribution.read_text("top_level.txt") or "").split():
-            names += [module, f"{module}.py"]
-        roots = [(name, os.path.join(site, name)) for name in names if os.path.exists(os.path.join(site, name))]
-        listed = [f"{name}/{e.path}" if e.path else name for name, root in roots for e in walk(root, (BYTECODE_FOLDER,))]
+    if record := Distribution.at(info).read_text("RECORD"):
+        listed = (line[0] for line in csv.reader(record.splitlines()) if line)
     else:
-        listed = [str(file) for file in files]
+        listed = _unrecorded(info)
     return sorted({file for file in listed if _is_source(file)})
+
+
+def _unrecorded(info: str) -> Iterator[str]:
+    site = os.path.dirname(info)
+    modules = (Distribution.at(info).read_text("top_level.txt") or "").split()
+    for name in (os.path.basename(info), *modules, *(f"{module}.py" for module in modules)):
+        if os.path.lexists(os.path.join(site, name)):
+            for entry in walk(os.path.join(site, name), (BYTECODE_FOLDER,)):
+                yield f"{name}/{entry.path}" if entry.path else name
 
 
 def _is_source(file: str) -> bool:
     parts = file.split("/")
-    return not file.startswith("/") and ".." not in parts and BYTECODE_FOLDER not in parts and not file.endswith(".pyc")
+    return (
+        not file.startswith("/")
+        and ".." not in parts
+        and BYTECODE_FOLDER not in parts
+        and not file.endswith(".pyc")
+    )
 
 
 def _entries(info: str, earlier: tuple[str, ...]) -> Iterator[Entry]:

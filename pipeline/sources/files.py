@@ -20,7 +20,9 @@ from pyarrow import fs
 
 from pipeline.sources.rows import printable
 
-ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?")
+ADDRESS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?"
+)
 
 
 class SourceError(ValueError):
@@ -63,7 +65,9 @@ def find_files(uri: str) -> list[Place]:
     """The files that a uri names, sorted by name. Raises SourceError where there is none."""
     places = [place for place, folder in _find(uri) if not folder]
     if not places:
-        raise SourceError(f"{_shown(uri)}: no file matches; name a file, or files with a pattern such as folder/**/*.zip")
+        raise SourceError(
+            f"{_shown(uri)}: no file matches; name a file, or files with a pattern such as folder/**/*.zip"
+        )
     return places
 
 
@@ -79,7 +83,9 @@ def find_folders(uri: str) -> list[Place]:
         if folder and not (places and f"{place.path}/".startswith(f"{places[-1].path}/")):
             places.append(place)
     if not places:
-        raise SourceError(f"{uri}: no folder matches; name a folder, or folders with a pattern such as projects/*")
+        raise SourceError(
+            f"{uri}: no folder matches; name a folder, or folders with a pattern such as projects/*"
+        )
     return places
 
 
@@ -99,19 +105,26 @@ def _find(uri: str) -> list[tuple[Place, bool]]:
     address = ADDRESS.match(uri)
     pattern = address["rest"] if address else uri
     parts = pattern.rstrip("/").split("/") if pattern.strip("/") else [pattern]
-    wild = next((i for i, part in enumerate(parts) if re.search(r"[*[]" if address else r"[*?[]", part)), len(parts))
+    wild = next(
+        (i for i, part in enumerate(parts) if re.search(r"[*[]" if address else r"[*?[]", part)), len(parts)
+    )
     fixed = "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
     try:
         if address:
-            store = f"{address['scheme']}{address['login'] or ''}{quote(fixed, safe='/:@%')}{address['options'] or ''}"
+            login, options = address["login"] or "", address["options"] or ""
+            store = f"{address['scheme']}{login}{quote(fixed, safe='/:@%')}{options}"
             found = _remote(store, f"{address['scheme']}{fixed}", parts[wild:])
         else:
             found = _local(fixed, parts[wild:])
         return sorted(found, key=lambda match: match[0].name.split("/"))
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
-            raise SourceError(f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path") from None
-        raise SourceError(f"{_shown(uri)}: cannot be listed ({reason(error)}); check the path and its permissions") from None
+            raise SourceError(
+                f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path"
+            ) from None
+        raise SourceError(
+            f"{_shown(uri)}: cannot be listed ({reason(error)}); check the path and its permissions"
+        ) from None
 
 
 def reason(error: BaseException) -> str:
@@ -130,7 +143,9 @@ def _matches(name: list[str], pattern: list[str]) -> bool:
     if not pattern:
         return not name
     if pattern[0] == "**":
-        return _matches(name, pattern[1:]) or (bool(name) and name[0][:1] != "." and _matches(name[1:], pattern))
+        return _matches(name, pattern[1:]) or (
+            bool(name) and name[0][:1] != "." and _matches(name[1:], pattern)
+        )
     if not name or (name[0].startswith(".") and not pattern[0].startswith(".")):
         return False
     return fnmatchcase(name[0], pattern[0]) and _matches(name[1:], pattern[1:])
@@ -142,7 +157,9 @@ def _local(fixed: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
     def place(path: str, name: str, shown: str) -> tuple[Place, bool]:
         status = os.stat(path)
         folder = os.path.isdir(path)
-        return Place(printable(shown), printable(name), path, 0 if folder else status.st_size, status.st_mtime_ns), folder
+        return Place(
+            printable(shown), printable(name), path, 0 if folder else status.st_size, status.st_mtime_ns
+        ), folder
 
     if not pattern:
         yield place(root, os.path.basename(root), fixed)
@@ -176,7 +193,9 @@ def _local_names(root: str, below: str, pattern: list[str]) -> Iterator[str]:
 def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
     filesystem, root = _filesystem(store)
     if pattern:
-        infos = filesystem.get_file_info(fs.FileSelector(root, recursive=len(pattern) > 1 or pattern[0] == "**"))
+        infos = filesystem.get_file_info(
+            fs.FileSelector(root, recursive=len(pattern) > 1 or pattern[0] == "**")
+        )
     else:
         infos = [filesystem.get_file_info(root)]
         if infos[0].type == fs.FileType.NotFound:
@@ -185,7 +204,9 @@ def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place,
         name = info.path[len(root) :].strip("/") if pattern else info.base_name
         if not pattern or _matches(name.split("/"), pattern):
             uri = f"{shown}/{name}" if pattern else shown
-            place = Place(printable(uri), printable(name), info.path, info.size or 0, info.mtime_ns or 0, store)
+            place = Place(
+                printable(uri), printable(name), info.path, info.size or 0, info.mtime_ns or 0, store
+            )
             yield place, info.type == fs.FileType.Directory
 
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import count
+from functools import cache
+from typing import Any
 
 from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, reason
@@ -34,7 +34,9 @@ class JsonlSource:
 
         Raises SourceError where the first object of a file has no text.
         """
-        return grouped((part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target)
+        return grouped(
+            (part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target
+        )
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
@@ -48,7 +50,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]
     size = place.size * GROWTH if compressed else place.size // cuts
     for index in range(cuts):
         start, stop = place.size * index // cuts, place.size * (index + 1) // cuts
-        yield JsonlPart(place, columns, start, stop, size)
+        yield JsonlPart(place, columns, start, stop, size, compressed)
 
 
 def _first_object(place: Place) -> tuple[bool, list[str]]:
@@ -72,11 +74,14 @@ class JsonlPart:
     start: int
     stop: int
     size: int
+    compressed: bool
 
     @property
     def fingerprint(self) -> str:
         """Hash of the file's name, size and time, of the range and of the columns."""
-        return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()
+        ).hexdigest()
 
     def rows(self, limits: Limits) -> Iterator[Row]:
         """One row per line that is not blank, in the file's order; one more where the file is damaged."""
@@ -95,7 +100,98 @@ class JsonlPart:
     def _line_rows(self, file: ByteFile, origin: Origin, limits: Limits) -> Iterator[Row]:
         if not self.place.size:
             yield failed_row(origin, file_path(self.place), 0, "input.empty", "table without rows")
-        position = _first_line(file, self.start, self.stop)
-        numbers = LineNumbers(self.place, position)
+            return
+        first = position = _line_start(file, self.start, self.stop) if self.start else 0
+        if first is None or position is None:
+            return
+        before = cache(lambda: _count_lines(self.place, first))
         bound = limits.max_file_bytes * ESCAPED + READ
-        compressed = 
+        chunks = _chunks(file, position, limits)
+        for index, (line, size) in enumerate(_lines(chunks, bound)):
+            if line is None or line.strip():
+                yield self._row(
+                    line, size, bound, lambda index=index: f"#L{before() + index + 1}", origin, limits
+                )
+            position += size
+            if position >= self.stop and not self.compressed:
+                return
+
+    def _row(
+        self,
+        line: bytes | None,
+        size: int,
+        bound: int,
+        mark: Callable[[], str],
+        origin: Origin,
+        limits: Limits,
+    ) -> Row:
+        problem = None
+        try:
+            values = json.loads(line) if line is not None else None
+            if isinstance(values, dict):
+                return table_row(origin, self.place, mark, self._cells(values), limits)
+            problem = f"{type(values).__name__}, not an object"
+        except json.JSONDecodeError as error:
+            problem = f"{error.msg} at character {error.pos}"
+        except UnicodeDecodeError as error:
+            problem = f"not UTF-8 at byte {error.start}"
+        except ValueError as error:
+            problem = reason(error)
+        except RecursionError:
+            problem = "nested too deeply"
+        path = file_path(self.place, mark())
+        if line is None:
+            return failed_row(origin, path, size, "input.too_large", f"line of {size} bytes > {bound}")
+        return failed_row(origin, path, size, "input.malformed_json", problem)
+
+    def _cells(self, values: dict[str, Any]) -> dict[str, Any]:
+        found = self.columns.found_in(list(values))
+        return {value: values[name] for value, name in found.items()}
+
+
+def _chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
+    """The file's bytes from a position on, decompressed where it is compressed (then from its beginning)."""
+    file.seek(0)
+    decompress = compression(file.read(6) or b"")
+    file.seek(0 if decompress else position)
+    return (
+        bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
+    )
+
+
+def _lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:
+    """Lines without their ends, and their sizes with them; None for one over the bound, which is not held."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        start = 0
+        while end := chunk.find(b"\n", start) + 1:
+            size += end - start
+            held.append(chunk[start : end - 1])
+            yield (b"".join(held) if size <= bound else None), size
+            held, size, start = [], 0, end
+        size += len(chunk) - start
+        held = [*held, chunk[start:]] if size <= bound else []
+    if size:
+        yield (b"".join(held) if size <= bound else None), size
+
+
+def _line_start(file: ByteFile, start: int, stop: int) -> int | None:
+    """Where the first line begins at or after `start`; None where none does before `stop`."""
+    position = start - 1
+    file.seek(position)
+    while position < stop - 1 and (chunk := file.read(min(READ, stop - 1 - position))):
+        if (end := chunk.find(b"\n")) >= 0:
+            return position + end + 1
+        position += len(chunk)
+    return None
+
+
+def _count_lines(place: Place, stop: int) -> int:
+    """Lines that end before a byte of the file: asked for only where a row needs its number."""
+    lines = 0
+    with place.open() as file:
+        while stop > 0 and (chunk := file.read(min(READ, stop))):
+            lines += chunk.count(b"\n")
+            stop -= len(chunk)
+    return lines

@@ -32,8 +32,13 @@ class ParquetSource:
     columns: Columns = DEFAULT_COLUMNS
 
     def splits(self, target: int, limits: Limits = DEFAULT_LIMITS) -> list[Split]:
-        """Row groups are the unit; see `pipeline.sources.Source`. Raises SourceError where no text column is."""
-        return grouped((part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target)
+        """Row groups are the unit; see `pipeline.sources.Source`.
+
+        Raises SourceError where a file has no column of text.
+        """
+        return grouped(
+            (part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target
+        )
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart"]:
@@ -49,7 +54,9 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
         raise SourceError(problem)
     kind = schema.field(found["content"]).type
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
-        raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
+        raise SourceError(
+            f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:"
+        )
     start = row = first_row = size = 0
     for group in range(metadata.num_row_groups):
         weight = metadata.row_group(group).total_byte_size
@@ -79,7 +86,9 @@ class ParquetPart:
     @property
     def fingerprint(self) -> str:
         """Hash of the file's name, size and time, of the row groups and of the columns."""
-        return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()
+        ).hexdigest()
 
     def rows(self, limits: Limits) -> Iterator[Row]:
         """One row per table row in the file's order; one for each row group that turns out to be damaged."""
@@ -88,7 +97,9 @@ class ParquetPart:
             yield failed_row(origin, file_path(self.place), self.place.size, "input.corrupt", self.damage)
             return
         if self.start == self.stop:
-            yield failed_row(origin, file_path(self.place), self.place.size, "input.empty", "table without rows")
+            yield failed_row(
+                origin, file_path(self.place), self.place.size, "input.empty", "table without rows"
+            )
             return
         with self.place.open() as file:
             table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)

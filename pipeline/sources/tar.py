@@ -137,7 +137,7 @@ def _commit(records: dict[bytes, bytes]) -> str | None:
 def _kind(flag: bytes, name: bytes, records: dict[bytes, bytes]) -> str:
     if flag == b"5" or (flag in b"0\0" and name.endswith(b"/")):
         return "folder"
-    if flag in b"0\0" b"7":
+    if flag in b"0\07":
         return "sparse file" if any(key.startswith(b"GNU.sparse.") for key in records) else "file"
     return NOT_REGULAR.get(flag) or f"tar type {ascii(flag)[2:-1]}"
 

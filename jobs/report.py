@@ -1,0 +1,453 @@
+"""The report of a run: counts and names for programs (summary.json) and for people (index.html)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.storage import Manifest, Store
+
+RULES = (
+    "input",
+    "language",
+    "quality",
+    "license",
+    "toxicity",
+    "contaminated",
+    "pii",
+    "duplicate.exact",
+    "duplicate.near",
+)
+"""Families of reasons, in the order in which the rules are asked."""
+
+REASONS = {
+    "input": "It could not be read as a text file.",
+    "input.bomb": "The archive unpacks to far more than it weighs; what came before the bound was read.",
+    "input.binary": "It holds a NUL byte, so it is no text.",
+    "input.corrupt": "The file is damaged, and what is left cannot be read.",
+    "input.corrupt_archive": "The archive is damaged or cut short; what came before the damage was read.",
+    "input.empty": "It has no content.",
+    "input.empty_archive": "The archive holds no file.",
+    "input.malformed_json": "The line is not the JSON object that the source promises.",
+    "input.not_regular": "It is a link, a device or another member that is no regular file.",
+    "input.not_utf8": "Its bytes are not valid UTF-8.",
+    "input.too_large": "It is larger than the recipe's bound on file size.",
+    "input.unreadable": "It could not be opened or read, for example for want of permission.",
+    "input.unsafe_path": "Its name leads out of the archive.",
+    "language": "The recipe does not keep its language.",
+    "language.not_selected": "Its language is not among those that the recipe keeps.",
+    "language.unknown": "No language was recognised from its name and content.",
+    "quality": "A measure of its text lies beyond the recipe's threshold.",
+    "quality.alnum_fraction": "Too few of its characters are letters or digits.",
+    "quality.alpha_fraction": "Too few of its characters are letters.",
+    "quality.digit_fraction": "Too many of its characters are digits: data rather than code.",
+    "quality.generated": "It says that a tool wrote it, or looks so.",
+    "quality.hex_fraction": "Too many of its characters are hexadecimal digits: data rather than code.",
+    "quality.max_line_length": "Its longest line is too long: minified code or data.",
+    "quality.max_lines": "It has too many lines.",
+    "quality.max_size": "It is larger than the quality rules allow.",
+    "quality.mean_line_length": "Its lines are too long on average: minified code or data.",
+    "quality.min_lines": "It has too few lines.",
+    "quality.min_size": "It is smaller than the quality rules allow.",
+    "quality.minified": "It is minified: whitespace and names were squeezed out.",
+    "quality.vendored": "It is a copy of somebody else's project inside this one.",
+    "license": "Its licence is not among those that the recipe keeps.",
+    "license.copyleft": "Its strictest licence is copyleft, such as the GPL.",
+    "license.permissive": "Its licence is permissive, but is not among those that the recipe keeps.",
+    "license.proprietary": "Its strictest licence is proprietary, or forbids some uses.",
+    "license.unknown": "No licence was found; silence is never taken for permission.",
+    "license.weak-copyleft": "Its strictest licence is weak copyleft, such as the LGPL or the MPL.",
+    "toxicity": "A comment or string in it scores as abusive above the recipe's bound.",
+    "contaminated": "It holds passages of a benchmark, which a model trained on it could then recite.",
+    "pii": "It holds personal data or secrets, and the recipe drops such files whole.",
+    "duplicate": "Another file stands for it.",
+    "duplicate.exact": "Byte for byte the same as a file that is kept.",
+    "duplicate.near": "Its measured similarity to a file that is kept reaches the recipe's threshold.",
+}
+"""What a reason says of a file. A name that is not here has the words of the family before its dot."""
+
+OTHER_REASON = "A rule of the recipe; `codesieve why` tells the details of any file."
+
+MEASURES = ("rows", "kept", "bytes", "bytes_kept")
+MOST_BYTES = 256 << 20
+"""What the names counted apart may take in memory: millions of repositories, or of files that stand for others."""
+MERGE_BYTES = 64 << 20
+MERGE_PARTS = 256
+LISTED = 20
+"""Entries of a kind that the page shows."""
+BINS = 20
+"""Steps of similarity, each 0.05 wide."""
+NAME_LENGTH = 120
+NOTHING = pa.array([], pa.int64())
+
+
+def write_report(store: Store) -> dict[str, Any]:
+    """Writes report/summary.json and report/index.html about the run in a location; gives the summary.
+
+    The same datasets give the same bytes. Raises FileNotFoundError where the ledger, the copies or the corpus
+    is not committed, and ValueError where their rows do not add up.
+    """
+    summary = summarize(store)
+    store.write_json(summary, "report", "summary.json")
+    store.write_bytes(render(summary).encode(), "report", "index.html")
+    return summary
+
+
+def summarize(store: Store) -> dict[str, Any]:
+    """Counts the ledger and the copies, batch by batch, in memory that the number of files does not change.
+
+    All sizes are in bytes as read from the source; `rows` are files. The keys:
+
+    - `rows`, `kept`, `dropped`, `failed`, `bytes`, `bytes_kept`; `conservation` says that they add up
+    - `reasons`: decision, reason (null for kept), rows, bytes; in the order of the rules, kept last
+    - `languages`: language (null where none was found), rows, kept, bytes, bytes_kept; largest first
+    - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
+      both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence
+    - `duplicates`: `exact` and `near` (rows, bytes) that were dropped; `survivors`: files that stand for them;
+      `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
+      `similarities` of the near ones (from, to, rows)
+    - `repositories`: `rows` (their number), `kept` (those with a kept file), `largest` by files
+    - `corpus`: rows, bytes on storage, shards, format
+    - `tokens`: blocks, block, tokens, bytes; null where the run made none
+    - `tokenizer`: vocabulary (null where it has no tokenizer.json), files; null where the run made none
+    - `complete`: false where names took more than `MOST_BYTES`, so that the rarest were let go
+    - `fingerprint`, `code`: of the step that wrote the ledger
+    """
+    ledger, copies, corpus = (store.committed(name) for name in ("ledger", "copies", "corpus"))
+    fates = _fates(store)
+    licenses = _licenses(store)
+    summary = fates | {
+        "licenses": licenses["licenses"],
+        "duplicates": fates["duplicates"] | {"similarities": licenses["similarities"]},
+        "complete": fates["complete"] and licenses["complete"],
+        "corpus": {
+            "rows": corpus.rows,
+            "bytes": corpus.bytes,
+            "shards": len(corpus.shards),
+            "format": corpus.format,
+        },
+        "tokens": _tokens(store.manifest("tokens")),
+        "tokenizer": _tokenizer(store, store.manifest("tokenizer")),
+        "fingerprint": ledger.fingerprint,
+        "code": ledger.code,
+    }
+    return summary | {"conservation": _conservation(summary, ledger, copies)}
+
+
+def _conservation(summary: dict[str, Any], ledger: Manifest, copies: Manifest) -> str:
+    """The promise of the product as a line. Raises ValueError where it does not hold."""
+    rows, kept, dropped, failed = (summary[name] for name in ("rows", "kept", "dropped", "failed"))
+    line = f"{rows:,} = {kept:,} kept + {dropped:,} dropped + {failed:,} failed"
+    if rows != kept + dropped + failed or rows != ledger.rows:
+        raise ValueError(f"the ledger of {ledger.rows:,} files does not add up: {line}")
+    if kept != summary["corpus"]["rows"]:
+        raise ValueError(f"the ledger keeps {kept:,} files, the corpus holds {summary['corpus']['rows']:,}")
+    if rows != copies.rows:
+        raise ValueError(f"the ledger holds {rows:,} files, copies {copies.rows:,}")
+    for entry in summary["reasons"]:
+        if (entry["decision"] == "kept") != (entry["reason"] is None):
+            raise ValueError(f"{entry['rows']:,} files are {entry['decision']} with reason {entry['reason']}")
+    return line
+
+
+class Totals:
+    """Sums by key over a stream of tables, in bounded memory.
+
+    Where the keys take more than `most_bytes`, the rarest are let go: `complete` turns false, and the sums of a
+    key that comes again miss what was let go.
+    """
+
+    def __init__(
+        self, keys: tuple[str, ...], sums: tuple[str, ...] = MEASURES, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._keys, self._sums, self._most_bytes = list(keys), list(sums), most_bytes
+        self._parts: list[pa.Table] = []
+        self.complete = True
+
+    def add(self, table: pa.Table) -> None:
+        """Adds a table that has the keys and, as int64, what is summed; `rows` must be among the sums."""
+        self._parts.append(self._summed(table))
+        if len(self._parts) > MERGE_PARTS or sum(part.nbytes for part in self._parts[1:]) > MERGE_BYTES:
+            self._merge()
+
+    def table(self) -> pa.Table:
+        """The sums so far, most rows first, then by key."""
+        self._merge()
+        return self._parts[0] if self._parts else pa.table(dict.fromkeys(self._keys + self._sums, NOTHING))
+
+    def _summed(self, table: pa.Table) -> pa.Table:
+        groups = table.group_by(self._keys, use_threads=False)
+        sums = groups.aggregate([(name, "sum") for name in self._sums])
+        columns = self._keys + [f"{name}_sum" for name in self._sums]
+        return sums.select(columns).rename_columns(self._keys + self._sums)
+
+    def _merge(self) -> None:
+        if not self._parts:
+            return
+        order = [("rows", "descending"), *((key, "ascending") for key in self._keys)]
+        merged = self._summed(pa.concat_tables(self._parts)).sort_by(order)
+        if merged.nbytes > self._most_bytes:
+            self.complete = False
+            merged = merged.slice(0, merged.num_rows * self._most_bytes // merged.nbytes)
+        self._parts = [merged]
+
+
+def _batches(store: Store, dataset: str, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    for shard in range(len(store.committed(dataset).shards)):
+        for batch in store.read(dataset, shard, columns):
+            yield pa.Table.from_batches([batch])
+
+
+def _with_counts(table: pa.Table, **counts: Any) -> pa.Table:
+    for name, values in counts.items():
+        table = table.append_column(name, pc.cast(pc.fill_null(values, 0), pa.int64()))
+    return table
+
+
+def _fates(store: Store) -> dict[str, Any]:
+    """What the ledger tells: fates, languages, repositories, and which files stand for others."""
+    fates, languages, repositories = Totals(("decision", "reason")), Totals(("language",)), Totals(("repo",))
+    survivors = Totals(("survivor",), ("rows", "exact", "near", "bytes"))
+    for table in _batches(store, "ledger", ("repo", "size", "language", "decision", "reason", "survivor")):
+        kept = pc.equal(table["decision"], "kept")
+        table = _with_counts(
+            table,
+            rows=pa.repeat(pa.scalar(1), table.num_rows),
+            kept=pc.cast(kept, pa.int64()),
+            bytes=table["size"],
+            bytes_kept=pc.if_else(kept, table["size"], 0),
+            exact=pc.cast(pc.equal(table["reason"], "duplicate.exact"), pa.int64()),
+            near=pc.cast(pc.equal(table["reason"], "duplicate.near"), pa.int64()),
+        )
+        for totals in (fates, languages, repositories):
+            totals.add(table)
+        survivors.add(
+            table.filter(
+                pc.and_(pc.is_valid(table["survivor"]), pc.starts_with(table["reason"], "duplicate."))
+            )
+        )
+    reasons = sorted(fates.table().to_pylist(), key=_place)
+    found, standing = repositories.table(), survivors.table()
+    largest = standing.slice(0, LISTED).to_pylist()
+    return {
+        "rows": sum(entry["rows"] for entry in reasons),
+        "bytes": sum(entry["bytes"] for entry in reasons),
+        "bytes_kept": sum(entry["bytes_kept"] for entry in reasons),
+        **{fate: _rows(reasons, "decision", fate)["rows"] for fate in ("kept", "dropped", "failed")},
+        "reasons": [
+            {key: entry[key] for key in ("decision", "reason", "rows", "bytes")} for entry in reasons
+        ],
+        "languages": languages.table().to_pylist(),
+        "duplicates": {
+            "exact": _rows(reasons, "reason", "duplicate.exact"),
+            "near": _rows(reasons, "reason", "duplicate.near"),
+            "survivors": standing.num_rows,
+            "largest": [_without(entry, "rows") | {"members": entry["rows"] + 1} for entry in largest],
+        },
+        "repositories": {
+            "rows": found.num_rows,
+            "kept": pc.sum(pc.greater(found["kept"], 0)).as_py() or 0,
+            "largest": found.slice(0, LISTED).to_pylist(),
+        },
+        "complete": repositories.complete and survivors.complete,
+    }
+
+
+def _rows(reasons: list[dict[str, Any]], key: str, value: str) -> dict[str, int]:
+    chosen = [entry for entry in reasons if entry[key] == value]
+    return {name: sum(entry[name] for entry in chosen) for name in ("rows", "bytes")}
+
+
+def _without(entry: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != key}
+
+
+def family(reason: str) -> str:
+    """The family of `RULES` that a reason belongs to; an unknown reason's is what stands before its dot."""
+    known = next((rule for rule in RULES if reason == rule or reason.startswith(f"{rule}.")), None)
+    return known or reason.partition(".")[0]
+
+
+def _place(entry: dict[str, Any]) -> tuple[int, str, int, str, str]:
+    """Sorts reasons by the order of the rules, then by weight; what is kept comes last."""
+    if entry["reason"] is None:
+        return len(RULES) + 1, "", 0, "", entry["decision"]
+    name = family(entry["reason"])
+    rank = RULES.index(name) if name in RULES else len(RULES)
+    return rank, name, -entry["rows"], entry["reason"], entry["decision"]
+
+
+def _licenses(store: Store) -> dict[str, Any]:
+    """What the copies tell: licences by expression and class, and how alike near duplicates are."""
+    sums = ("rows", "kept", "made_stricter", "made_stricter_kept")
+    classes, expressions = Totals(("license_class",), sums), Totals(("license", "license_class"), sums)
+    similarities = np.zeros(BINS, np.int64)
+    columns = ("license", "license_class", "license_evidence", "reason", "similarity")
+    for table in _batches(store, "copies", columns):
+        kept = pc.is_null(table["reason"])
+        stricter = pc.fill_null(pc.match_substring_regex(table["license_evidence"], "(^|; )copy:"), False)
+        near = table.filter(pc.equal(table["reason"], "duplicate.near"))["similarity"].drop_null().to_numpy()
+        similarities += np.bincount(np.clip((near * BINS).astype(int), 0, BINS - 1), minlength=BINS)
+        table = _with_counts(
+            table,
+            rows=pa.repeat(pa.scalar(1), table.num_rows),
+            kept=pc.cast(kept, pa.int64()),
+            made_stricter=pc.cast(stricter, pa.int64()),
+            made_stricter_kept=pc.cast(pc.and_(kept, stricter), pa.int64()),
+        )
+        classes.add(table)
+        expressions.add(table)
+    by_class = classes.table().to_pylist()
+    return {
+        "licenses": {
+            "classes": [_without(entry, "made_stricter_kept") for entry in by_class],
+            "expressions": [
+                _without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()
+            ],
+            "made_stricter": sum(entry["made_stricter"] for entry in by_class),
+            "made_stricter_kept": sum(entry["made_stricter_kept"] for entry in by_class),
+        },
+        "similarities": [
+            {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows}
+            for bin, rows in enumerate(similarities.tolist())
+        ],
+        "complete": expressions.complete,
+    }
+
+
+def _tokens(manifest: Manifest | None) -> dict[str, int] | None:
+    if manifest is None:
+        return None
+    # The type reads like fixed_size_list<element: uint16>[2048].
+    kind = next(entry["type"] for entry in manifest.schema if entry["name"] == "tokens")
+    block = int(kind.rpartition("[")[2].removesuffix("]"))
+    return {"blocks": manifest.rows, "block": block, "tokens": manifest.rows * block, "bytes": manifest.bytes}
+
+
+def _tokenizer(store: Store, manifest: Manifest | None) -> dict[str, Any] | None:
+    if manifest is None:
+        return None
+    data = store.read_json("tokenizer", "tokenizer.json")
+    vocabulary = None
+    if data is not None:
+        vocabulary = len(set(data["model"]["vocab"]) | {token["content"] for token in data["added_tokens"]})
+    return {"vocabulary": vocabulary, "files": sorted(shard.file for shard in manifest.shards)}
+
+
+def render(summary: dict[str, Any]) -> str:
+    """The page of a summary: one HTML file that needs no network and no scripts."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jobs"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": count, "size": size, "name": name, "meaning": meaning}
+    environment.globals |= {"share": share}
+    return environment.get_template("report.html.j2").render(summary, charts=charts(summary), listed=LISTED)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A line of a bar chart, in words, and its pieces: kind, and start and width in percent of the line."""
+
+    label: str
+    note: str
+    pieces: tuple[tuple[str, float, float], ...]
+
+
+def bar(label: str, note: str, whole: int, **parts: int) -> Bar:
+    """A bar of parts, named by what they show, beside each other; `whole` is the full width."""
+    pieces, start = [], 0
+    for kind, amount in parts.items():
+        pieces.append((kind, round(100 * start / max(whole, 1), 3), round(100 * amount / max(whole, 1), 3)))
+        start += amount
+    return Bar(label, note, tuple(pieces))
+
+
+def charts(summary: dict[str, Any]) -> dict[str, list[Bar]]:
+    """The bars of each chart of the page."""
+    licenses, repositories = summary["licenses"], summary["repositories"]["largest"]
+    similarities = summary["duplicates"]["similarities"]
+    first = next((n for n, entry in enumerate(similarities) if entry["rows"]), BINS)
+    most = max(entry["rows"] for entry in similarities)
+    return {
+        "funnel": _funnel(summary),
+        "languages": _kept_bars(summary["languages"][:LISTED], "language", "none found"),
+        "classes": _kept_bars(licenses["classes"], "license_class", "not judged"),
+        "licenses": _kept_bars(licenses["expressions"][:LISTED], "license", "none found"),
+        "repositories": _kept_bars(repositories, "repo", ""),
+        "similarities": [
+            bar(f"{entry['from']:.2f} to {entry['to']:.2f}", count(entry["rows"]), most, gone=entry["rows"])
+            for entry in similarities[first:]
+        ],
+    }
+
+
+def _funnel(summary: dict[str, Any]) -> list[Bar]:
+    leaving: dict[str, int] = dict.fromkeys(RULES, 0)
+    for entry in summary["reasons"]:
+        if entry["reason"] is not None:
+            leaving[family(entry["reason"])] = leaving.get(family(entry["reason"]), 0) + entry["rows"]
+    rows = left = summary["rows"]
+    bars = [bar("read", count(rows), rows, still=rows)]
+    for rule, gone in leaving.items():
+        left -= gone
+        note = f"\N{MINUS SIGN}{count(gone)} ({share(gone, rows)})" if gone else "0"
+        bars.append(bar(rule, note, rows, still=left, gone=gone))
+    return [*bars, bar("kept", f"{count(left)} ({share(left, rows)})", rows, kept=left)]
+
+
+def _kept_bars(entries: list[dict[str, Any]], key: str, unnamed: str) -> list[Bar]:
+    most = max((entry["rows"] for entry in entries), default=0)
+    return [
+        bar(
+            name(entry[key] or unnamed),
+            f"{count(entry['kept'])} of {count(entry['rows'])}",
+            most,
+            kept=entry["kept"],
+            gone=entry["rows"] - entry["kept"],
+        )
+        for entry in entries
+    ]
+
+
+def count(number: int) -> str:
+    """A number with thousands separators."""
+    return f"{number:,}"
+
+
+def size(number: int) -> str:
+    """Bytes in decimal units, to three digits: 379 MB."""
+    value = float(number)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    digits = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{digits}f} {unit}"
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that reads 0% or 100% only where that is exact."""
+    if part in (0, whole):
+        return "0%" if part == 0 else "100%"
+    percent = 100 * part / whole
+    return "<0.1%" if percent < 0.1 else ">99.9%" if percent > 99.9 else f"{percent:.1f}%"
+
+
+def name(text: str) -> str:
+    """A name from a corpus as one short line: control and direction marks spelled out, its middle cut."""
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    half = NAME_LENGTH // 2
+    return text if len(text) <= NAME_LENGTH else f"{text[:half]}…{text[-half:]}"
+
+
+def meaning(reason: str) -> str:
+    """What a dotted reason says of a file."""
+    return REASONS.get(reason) or REASONS.get(reason.partition(".")[0], OTHER_REASON)

@@ -1,0 +1,142 @@
+"""Copies of a benchmark are found however they are formatted, and ordinary code is left alone."""
+
+import gzip
+import json
+import re
+import sysconfig
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.decontaminate import Decontaminate, humaneval_path
+
+HUMANEVAL = [json.loads(line) for line in gzip.open(humaneval_path(), "rt")]
+PROMPTS = [problem["prompt"] for problem in HUMANEVAL]
+SOLUTIONS = [problem["canonical_solution"] for problem in HUMANEVAL]
+
+find = Decontaminate().load()
+
+
+def found(texts: list[str | None]) -> list[str | None]:
+    """The evidence for each text."""
+    return find(pa.record_batch({"content": pa.array(texts, pa.string())}))["contamination"].to_pylist()
+
+
+def test_every_prompt_is_found_and_named():
+    for problem, detail in zip(HUMANEVAL, found(PROMPTS), strict=True):
+        assert detail is not None
+        share = re.fullmatch(rf"{problem['task_id']} prompt: (\d+) of (\d+) 10-grams", detail)
+        assert share
+        assert share[1] == share[2]
+
+
+def test_solutions_without_their_prompt_are_found_unless_they_are_too_short():
+    details = found(SOLUTIONS)
+    assert sum(detail is not None for detail in details) == 145
+    missed = [text for text, detail in zip(SOLUTIONS, details, strict=True) if detail is None]
+    assert max(len(re.findall(r"\w+", text)) for text in missed) <= 10
+    assert "    return x + y\n" in missed
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def commented(text: str) -> str:
+    return text.replace("\n", "  # a remark\n")
+
+
+def other_quotes(text: str) -> str:
+    return text.replace('"""', "'''").replace("    ", "\t").replace("\n", "\r\n")
+
+
+def as_line_comments(text: str) -> str:
+    return "".join(f"// {line}\n" for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "change", [one_line, commented, other_quotes, as_line_comments, str.upper, json.dumps]
+)
+def test_formatting_does_not_hide_a_copy(change):
+    assert None not in found([change(prompt) for prompt in PROMPTS])
+
+
+def test_comments_do_not_hide_a_solution():
+    details = found(SOLUTIONS)
+    assert [d and d.split(":")[0] for d in found([commented(text) for text in SOLUTIONS])] == [
+        d and d.split(":")[0] for d in details
+    ]
+
+
+def test_json_lines_of_the_benchmark_are_found():
+    lines = "\n".join(json.dumps(problem) for problem in HUMANEVAL)
+    assert found([lines, json.dumps(lines)]) == 2 * ["HumanEval/0 prompt: 43 of 43 10-grams"]
+
+
+def test_ordinary_code_is_not_taken_for_a_benchmark():
+    library = Path(sysconfig.get_path("stdlib"))
+    texts = [path.read_text("utf-8", "ignore") for path in sorted(library.glob("*.py"))]
+    assert len(texts) > 100
+    assert set(found(texts)) == {None}
+
+
+def test_unreadable_and_empty_rows_are_not_contaminated():
+    batch = pa.record_batch({"content": pa.array([None, "", "x", PROMPTS[5]])})
+    result = find(batch)
+    assert result.schema == Decontaminate().adds
+    assert result["contaminated"].to_pylist() == [None, None, None, "humaneval"]
+    assert find(batch.slice(0, 0)).num_rows == 0
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from([*PROMPTS[:5], *SOLUTIONS[:5], None, "x = 1", "#\\"]), max_size=8), st.data())
+def test_batch_boundaries_do_not_matter(texts, data):
+    cut = data.draw(st.integers(0, len(texts)))
+    batch = pa.record_batch({"content": pa.array(texts, pa.large_string())})
+    parts = find(batch.slice(0, cut)).to_pylist() + find(batch.slice(cut)).to_pylist()
+    assert find(batch).to_pylist() == parts
+
+
+@settings(max_examples=200)
+@given(st.text(alphabet="a_Z0 \n\r#/\\\"nrtu'é(", max_size=60))
+def test_words_are_read_alike_on_both_sides(tmp_path_factory, text):
+    """Whatever the text, a benchmark that consists of it is found in itself, word for word, if it is long enough."""
+    path = tmp_path_factory.mktemp("benchmark") / "own.jsonl"
+    texts = [text + " one two three four five six seven eight nine ten"]
+    path.write_text(json.dumps({"prompt": texts[0]}))
+    function = Decontaminate((str(path),)).load()
+    assert function(pa.record_batch({"content": texts}))["contaminated"].to_pylist() == ["own"]
+
+
+def test_benchmarks_are_given_as_json_lines(tmp_path):
+    path = tmp_path / "turns.jsonl"
+    turns = ["Assign the string to a variable named text.", "Print the words of it in reverse order."]
+    code = "def last_words(text):\n    return [word for word in reversed(text.split()) if word not in seen]\n"
+    path.write_text(
+        json.dumps({"id": "7", "prompts": turns}) + "\n" + json.dumps({"task_id": 8, "code": code})
+    )
+    function = Decontaminate((str(path), "humaneval")).load()
+    batch = pa.record_batch(
+        {"content": [" ".join(turns), code, PROMPTS[9], "Print the words of it in order."]}
+    )
+    assert function(batch)["contaminated"].to_pylist() == ["turns", "turns", "humaneval", None]
+    assert function(batch)["contamination"].to_pylist()[:2] == [
+        "turns/7 prompts: 7 of 7 10-grams",
+        "turns/8 solution: 4 of 4 10-grams",
+    ]
+
+
+def test_a_wrong_benchmark_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown benchmark 'humanevil'"):
+        Decontaminate(("humanevil",)).load()
+    with pytest.raises(FileNotFoundError):
+        Decontaminate((str(tmp_path / "missing.jsonl"),)).load()
+    (tmp_path / "other.jsonl").write_text('{"question": "?"}')
+    with pytest.raises(ValueError, match="no line has any of the fields"):
+        Decontaminate((str(tmp_path / "other.jsonl"),)).load()
+    (tmp_path / "short.jsonl").write_text('{"prompt": "too short"}')
+    with pytest.raises(ValueError, match="no benchmark text has 10 words"):
+        Decontaminate((str(tmp_path / "short.jsonl"),)).load()
