@@ -27,9 +27,9 @@ WORD = np.array([chr(byte).isalnum() or chr(byte) == "_" for byte in range(128)]
 class MinHash:
     """Signs each text, so that the share of equal places in two signatures estimates how alike the texts are.
 
-    A text with fewer than `min_shingles` distinct shingles gets no signature and is compared by its whole content
-    alone: its similarity moves in steps larger than a tenth, and one changed token already takes away half of it, so
-    that what it still resembles is other boilerplate.
+    A text with fewer than `min_shingles` distinct shingles gets no signature and is deduplicated as a whole only: one
+    changed token takes up to `ngram` of its shingles, hence more than half of its similarity, so that what is alike
+    at this size is boilerplate (an empty `__init__.py`, a re-export), not a copy.
     """
 
     ngram: int = 5
@@ -104,7 +104,7 @@ def signatures_of(column: pa.Array) -> np.ndarray:
     """
     width = column.type.byte_width
     values = np.frombuffer(column.buffers()[1] or b"", np.dtype("<u4"))
-    return values[column.offset * width // 4 : (column.offset + len(column)) * width // 4].reshape(len(column), -1)
+    return values[column.offset * width // 4 : (column.offset + len(column)) * width // 4].reshape(len(column), width // 4)
 
 
 def _binary(signatures: np.ndarray, nulls: np.ndarray) -> pa.Array:

@@ -1,10 +1,10 @@
 """What personal data and secrets look like in code: one rule per shape, each run by a recognizer of presidio.
 
-A rule has a cheap `trigger` for RE2, a `pattern` for presidio, and a test of the matched text. A pattern matches
-nothing without a match of its trigger in the same line, reaches at most `BEFORE` bytes to the left of the
-trigger and `AFTER` to its right, looks to either side included, and never crosses a line end (rules of
-`BLOCK_RULES` do). On these bounds rests that a scan of the windows around triggers finds what a scan of the whole
-text finds. ``\\K`` in a pattern starts the part to redact.
+A rule has a cheap `trigger` for RE2, a `pattern` for presidio, and a test of the matched text. A pattern
+matches nothing without a match of its trigger in the same line, reaches at most `BEFORE` bytes to the left of
+the trigger and `AFTER` to its right, looks to either side included, and never crosses a line end (those of
+`BLOCK_RULES` do). On these bounds rests that a scan of the windows around triggers finds what a scan of the
+whole text finds. ``\\K`` in a pattern starts the part to redact.
 
 Sources, by the short names that the tables use:
 
@@ -45,42 +45,48 @@ def entropy(text: str) -> float:
 
 
 def varied(text: str) -> bool:
-    """No run of one filler character: below 2.5 bits stand ``xxxx…`` and ``0000…``, above it all real tokens."""
+    """No run of one filler character: below 2.5 bits stand `xxxx…` and `0000…`, above it all real tokens."""
     return entropy(text) >= 2.5 and not re.search(r"(.)\1{7}", text)
 
 
-TEMPLATE = re.compile(r"[\\\s]|\$\{|\$\(|^\$\w+$|^@\w+@$|\{\w*\}|\{\{|%\(|%[sdr]|<.*>|\[.*\]|\.\.\.|\*{3}|x{4}|://|^[./~]", re.I)
+TEMPLATE = re.compile(
+    r"[\\\s]|\$\{|\$\(|^\$\w+$|^@\w+@$|\{\w*\}|\{\{|%\(|%[sdr]|<.*>|\[.*\]|\.\.\.|\*{3}|x{4}|://|^[./~]", re.I
+)
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 FILLER = re.compile(
-    r"admin|azerty|abcdef|abcd?|account|asdf|bar|baz|bearer|change|config|credentials?|current|customer|database|db"
-    r"|default|demo|dummy|empty|enter|env|example|fake|foo|guest|hello|here|hidden|host|insert|invalid|key|letmein|me"
-    r"|mock|my|new|none|null|old|pass(?:phrase|w(?:or)?d|wd)?|placeholder|private|pw[ds]?|qwerty|redacted|replace"
-    r"|reset|root|sample|secret|server|some|string|super|test|the|this|todo|token|undefined|user(?:name)?|value|welcome|with"
-    r"|wrong|your?|[-_.:!?*#@$0-9]",
+    r"admin|azerty|abcdef|abcd?|account|asdf|bar|baz|bearer|change|config|credentials?|current|customer|database"
+    r"|db|default|demo|dummy|empty|enter|env|example|fake|foo|guest|hello|here|hidden|host|insert|invalid|key"
+    r"|letmein|me|mock|my|new|none|null|old|pass(?:phrase|w(?:or)?d|wd)?|placeholder|private|pw[ds]?|qwerty"
+    r"|redacted|replace|reset|root|sample|secret|server|some|string|super|test|the|this|todo|token|undefined"
+    r"|user(?:name)?|value|welcome|with|wrong|your?|[-_.:!?*#@$0-9]",
     re.I,
 )
-"""Words and signs of made-up passwords (gitleaks' stop words, cut to what the environment's packages hold)."""
+"""Words and signs of made-up passwords, after gitleaks' stop words."""
 
 
 def placeholder(value: str) -> bool:
-    """A template, a reference, or nothing but filler words: `changeme`, `${VAR}`, `my-password-123`, `xxxx`."""
+    """A template, a reference, or but filler words: `${VAR}`, `changeme`, `my-password-123`, `xxxx`."""
     return bool(TEMPLATE.search(value)) or len(FILLER.sub("", value)) < 3
 
 
 def words(value: str) -> bool:
-    """An identifier or a key path: words, each with at most a short number behind it, as in `auth.token_v2`."""
+    """Nothing but words, each with at most a short number behind it, as in `auth.token_v2`."""
     return all(re.fullmatch(r"[A-Za-z]*\d{0,3}[A-Za-z]?", part) for part in re.split(r"[-_./:]", value))
+
+
+def is_path(value: str) -> bool:
+    """Words joined by separators: an identifier, a key path."""
+    return bool(re.search(r"[-_./:]", value)) and words(value)
 
 
 def is_password(value: str) -> bool:
     """A made-up password: letters mixed with digits or with signs inside, no placeholder, no key path."""
     mixed = re.search(r"[0-9]|[!@#$%^&*+=?~|].*[A-Za-z0-9]", value) and re.search(r"[A-Za-z]", value)
-    path = re.search(r"[-_./:]", value) and words(value)
-    return bool(mixed) and not path and not placeholder(value) and entropy(value) >= 2.3
+    return bool(mixed) and not is_path(value) and not placeholder(value) and entropy(value) >= 2.3
 
 
 def is_token(value: str) -> bool:
-    """A random key: digits in at least two places; 3 bits per character if hexadecimal, 3.5 if not (gitleaks)."""
+    """A random key: digits in two places or more; 3 bits a character if hexadecimal, 3.5 if not (gitleaks)."""
     if UUID.fullmatch(value) or TEMPLATE.search(value) or words(value) or not re.search(r"[A-Za-z]", value):
         return False
     hexadecimal = re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", value)
@@ -88,21 +94,29 @@ def is_token(value: str) -> bool:
 
 
 def is_bare_password(value: str) -> bool:
-    """Without quotes around it, a password must not be readable as an expression of some language."""
-    return is_password(value) and not re.fullmatch(r"[A-Za-z_][\w.:]*|[-+*/\w.=&|]*[0-9]", value)
+    """Without quotes around it, a password must not be readable as a name or a sum in some language."""
+    name = re.fullmatch(r"[A-Za-z_][\w.:]*", value) and len(re.findall(r"\d+", value)) < 2
+    return (
+        is_password(value) and not name and not re.fullmatch(r"[-+*/\w.=&|]*[-+*/.=&|][-+*/\w.=&|]*", value)
+    )
 
 
 def is_bare_token(value: str) -> bool:
-    """Without quotes around it, a token must hold no operator or call, only a key's characters."""
+    """Without quotes around it, a token must have digits in three places, as names hardly do."""
     return is_token(value) and len(re.findall(r"\d+", value)) >= 3
+
+
+def is_mixed_case_token(value: str) -> bool:
+    """A random key that is no hexadecimal digest."""
+    return is_token(value) and bool(re.search(r"[a-z]", value)) and bool(re.search(r"[A-Z]", value))
 
 
 def are_credentials(value: str) -> bool:
     """The `user:password` of a URL, where the password is none of documentation's."""
     user, _, password = value.partition(":")
-    simple = re.fullmatch(r"[a-z]{1,7}|[A-Z]+", password)
-    path = re.search(r"[-_./:]", password) and words(password)
-    return not (simple or path or placeholder(password)) and user.lower() != password.lower() and len(password) > 3
+    if len(password) < 4 or user.lower() == password.lower() or re.fullmatch(r"[a-z]{1,7}|[A-Z]+", password):
+        return False
+    return not is_path(password) and not placeholder(password)
 
 
 @cache
@@ -114,7 +128,8 @@ def offline_suffixes() -> Any:
 
 
 NOBODY = re.compile(
-    r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one", re.I
+    r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one",
+    re.I,
 )
 NOWHERE = re.compile(
     r"test|localhost|invalid|local|somewhere|(?:my|your|some)?-?(?:domain|company|site|server|host|org)|foo|bar|baz"
@@ -145,7 +160,8 @@ def is_public_ip(value: str) -> bool:
     except ValueError:
         return False
     if address.version == 6:
-        return address in ipaddress.ip_network("2000::/3") and address.is_global
+        groups = [group for group in value.partition("/")[0].split(":") if group]
+        return address in ipaddress.ip_network("2000::/3") and address.is_global and len(groups) > 2
     octets = address.packed
     numbering = max(octets[:2]) < 10 or sum(octet >= 10 for octet in octets) < 2 or len(set(octets)) == 1
     return address.is_global and not (address.is_multicast or numbering or str(address) in PUBLIC_RESOLVERS)
@@ -182,143 +198,177 @@ class Rule:
     """The presidio recognizer that runs the pattern and adds its own check."""
 
 
-NOT_SECRET = r"(?!(?i:iz|is)|\w{0,20}(?i:hash|digest|sum|finger|public|path|file|url|uri|regex|pattern|label|hint|help|title|name))"
-PASSWORD_KEY = r"passw(?:or)?d|passwd|passphrase|pwd"
-TOKEN_KEY = (
-    r"secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|credential"
+NOT_SECRET = (
+    r"(?!(?i:iz|is)|\w{0,20}"
+    r"(?i:hash|digest|sum|finger|public|path|file|url|uri|regex|pattern|label|hint|help|title|name))"
 )
+PASSWORD_KEY = r"passw(?:or)?d|passwd|passphrase|pwd"
+TOKEN_KEY = r"secret|token|(?:api|access|auth|account|private|signing)[_-]?key|credential"
+BARE = r"[^\s\"'`(){}\[\]<>,;$\\]"
 
 
 def _quoted(key: str, value: str) -> tuple[str, str]:
-    """Trigger and pattern of a quoted literal: assigned to or compared with a name that holds `key`, or passed to it."""
+    """Trigger and pattern of a quoted literal: assigned to or compared with a name with `key` in it, or passed."""
     typed = r":[ \t]?[A-Za-z\[\]|.? ]"
-    name = rf"(?<!(?i:public)\w{{0,8}})(?i:{key})(?:\(|{NOT_SECRET}[\w.-]{{0,30}}[\"'\])]{{0,2}}[ \t]{{0,20}}(?::?={{1,3}}>?|!={{1,2}}|:|{typed}{{1,30}}=))"
-    trigger = rf"(?i:{key})[\w.-]*[\"'\])]{{0,2}}[ \t]*(?::?=+>?|!=+|:|\(|{typed}+=)[ \t]*[bru@]{{0,2}}[\"'`][^\s\"'`]{{6}}"
-    return trigger, rf"{name}[ \t]{{0,4}}[bru@]{{0,2}}([\"'`])\K{value}(?=\1)"
+    trigger = (
+        rf"(?i:{key})[\w.-]*[\"'\])]{{0,2}}[ \t]*(?::?=+>?|!=+|:|\(|{typed}+=)[ \t]*"
+        r"[bru@]{0,2}[\"'`][^\s\"'`]{6}"
+    )
+    name = rf"{NOT_SECRET}[\w.-]{{0,30}}[\"'\])]{{0,2}}"
+    operator = rf"[ \t]{{0,20}}(?::?={{1,3}}>?|!={{1,2}}|:|{typed}{{1,30}}=)"
+    pattern = (
+        rf"(?<!(?i:public)\w{{0,8}})(?i:{key})(?:\(|{name}{operator})[ \t]{{0,4}}"
+        rf"[bru@]{{0,2}}([\"'`])\K{value}(?=\1)"
+    )
+    return trigger, pattern
 
 
 def _bare(key: str, value: str) -> tuple[str, str]:
-    """Trigger and pattern of a value without quotes, as in `.env`, YAML and properties files."""
-    trigger = rf"(?i:{key})[\w.-]*[ \t]?[:=][ \t]?[^\s\"'`(){{}}\[\]<>,;$\\]*[0-9]"
-    name = rf"(?<![^\s#;])[A-Za-z][\w.-]{{0,40}}?(?<=(?i:{key}))|(?<![^\s#;])(?i:{key})"
-    return trigger, rf"(?:{name})[\w.-]{{0,30}}[ \t]?[:=][ \t]?\K{value}(?!\S)"
+    """Trigger and pattern of a value without quotes, as in YAML and properties files and on command lines."""
+    trigger = rf"(?i:{key})[\w.-]*[ \t]?[:=][ \t]?{BARE}*[0-9]"
+    name = rf"(?<![^\s#;&?-])[\w.-]{{0,40}}?(?i:{key})[\w.-]{{0,30}}"
+    return trigger, rf"{name}[ \t]?[:=][ \t]?\K{value}(?!\S)"
 
 
 QUOTED_PASSWORD = _quoted(PASSWORD_KEY, r"[^\s\"'`]{6,128}")
 QUOTED_TOKEN = _quoted(TOKEN_KEY, r"[\w+/=.~:-]{16,512}")
-BARE_PASSWORD = _bare(PASSWORD_KEY, r"[^\s\"'`(){}\[\]<>,;$\\]{8,128}")
+BARE_PASSWORD = _bare(PASSWORD_KEY, rf"{BARE}{{8,128}}")
 BARE_TOKEN = _bare(TOKEN_KEY, r"[\w+/=.~-]{16,512}")
+ENVIRONMENT_PASSWORD = (
+    rf"(?:PASSWORD|PASSWD|PASSPHRASE|PWD)[A-Z0-9_]*={BARE}{{6}}",
+    rf"(?<![^\s;])[A-Z0-9_]{{0,40}}?(?:PASSWORD|PASSWD|PASSPHRASE|PWD)[A-Z0-9_]{{0,20}}=\K{BARE}{{6,128}}(?!\S)",
+)
 
 LEFT = r"(?<![A-Za-z0-9])"
 RIGHT = r"(?![A-Za-z0-9_-])"
-BASE64_LEFT = r"(?<![A-Za-z0-9+/=])"
-CARD_WORD = r"(?i:card|visa|amex|cc_?num)"
-PHONE_WORD = r"(?i:phone|mobile|\btel|\bcell|\bfax)(?i:[ _-]?(?:number|num|no)\b)?"
-VERSION_WORD = r"(?i:version|release|\bver|\brev|\bbuild|\boid|section|chapter|\brfc)"
+NO_BASE64_LEFT = r"(?<![A-Za-z0-9+/])"
+NO_BASE64_RIGHT = r"(?![A-Za-z0-9+/=])"
+
+AWS_SECRET_NAME = r"(?i:aws[\w.-]{0,20}(?:key|secret|pw)|secret_?access_?key)[\w.-]{0,10}[^\w\n]{1,8}"
+NO_VERSION = (
+    r"(?<!(?i:version|release|\bver|\brev|\bbuild|\boid|section|chapter|\brfc)[^\n]{0,24})(?<![<>=]= ?)"
+)
+NO_COORDINATES = r"(?<![ ,A-Za-z-]\d{0,4}\.\d{1,4}[ ,])"
+GROUPED_CARD = r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -])\d{6}\2\d{5}"
+PLAIN_CARD = (
+    r"(?<=(?i:card|visa|amex|cc_?num)[^\n0-9]{0,30})"
+    r"(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|6(?:011|5\d{2})\d{12}|3[47]\d{13})"
+)
+PHONE_NAME = (
+    r"(?i:phone|mobile|\btel|\bcell|\bfax)(?i:[ _-]?(?:number|num|no)\b)?"
+    r"[\"']?[ \t]{0,3}[:=.]{0,2}[ \t]{0,3}[\"']?"
+)
 
 BLOCK_RULES = (
-    Rule(
-        "PRIVATE_KEY",
-        "RFC 7468, RFC 4880, OpenSSH's PROTOCOL.key; gitleaks private-key",
-        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",
-        r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:[A-Za-z0-9+/=\s\\\"',:]|(?<=\n)[A-Za-z-]{4,20}: [^\n]{0,100}\n){64,20000}?"
-        r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
-        is_key_block,
-    ),
-    Rule(
-        "PRIVATE_KEY",
-        "PuTTY manual, appendix C: PPK file format",
-        r"PuTTY-User-Key-File-[0-9]",
-        r"PuTTY-User-Key-File-[23]: [\s\S]{20,8000}?\nPrivate-Lines: \d{1,3}\r?\n(?:[A-Za-z0-9+/=]{1,64}\r?\n){1,300}"
-        r"(?:Private-MAC: [0-9a-f]{40,64})?",
-        is_key_block,
-    ),
-)
+    # kind, source, trigger, pattern, test of the text
+    Rule("PRIVATE_KEY", "RFC 7468, RFC 4880, OpenSSH's PROTOCOL.key; gitleaks private-key",
+         r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",
+         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[\w+/=\s\\\"',:;().@#*-]{64,20000}?"
+         r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----", is_key_block),
+    Rule("PRIVATE_KEY", "PuTTY manual, appendix C: PPK file format",
+         r"PuTTY-User-Key-File-[0-9]",
+         r"PuTTY-User-Key-File-[23]: [\s\S]{20,8000}?\nPrivate-Lines: \d{1,3}\r?\n"
+         r"(?:[A-Za-z0-9+/=]{1,64}\r?\n){1,300}(?:Private-MAC: [0-9a-f]{40,64})?", is_key_block),
+)  # fmt: skip
 """Shapes of more than one line; on overlap the earlier rule, of these and then of LINE_RULES, wins."""
 
 LINE_RULES = (
-    # kind, source, trigger, pattern, test of the text
-    Rule("AWS_ACCESS_KEY", "AWS IAM identifiers; gitleaks aws-access-token", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{4}",
-         rf"{BASE64_LEFT}A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{{16}}(?![A-Za-z0-9+/=])"),
-    Rule("AWS_SECRET_KEY", "AWS IAM; detect-secrets AWSKeyDetector", r"(?i:aws[\w.-]*(?:key|secret|pw)|secret_?access_?key)",
-         rf"(?i:aws[\w.-]{{0,20}}(?:key|secret|pw)|secret_?access_?key)[\w.-]{{0,10}}\W{{1,8}}{BASE64_LEFT}\K[A-Za-z0-9+/]{{40}}(?![A-Za-z0-9+/=])",
-         lambda value: is_token(value) and not re.fullmatch(r"[0-9a-f]+", value)),
-    Rule("GOOGLE_API_KEY", "Google Cloud: API keys; gitleaks gcp-api-key", r"AIza",
-         rf"{BASE64_LEFT}AIza[\w-]{{35}}{RIGHT}"),
-    Rule("GOOGLE_OAUTH_SECRET", "Google Identity: OAuth client secrets, access tokens", r"GOCSPX-|ya29\.",
-         rf"{LEFT}(?:GOCSPX-[\w-]{{28}}|ya29\.[\w-]{{30,1000}}){RIGHT}"),
-    Rule("GOOGLE_KEY_ID", "Google Cloud: service account key file", r"private_key_id",
-         r"private_key_id\\?[\"']\s{0,4}:\s{0,4}\\?[\"']\K[0-9a-f]{40}(?![0-9a-f])"),
+    Rule("AWS_ACCESS_KEY", "AWS IAM: unique identifiers; gitleaks aws-access-token",
+         r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{4}",
+         rf"{NO_BASE64_LEFT}A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{{16}}{NO_BASE64_RIGHT}"),
+    Rule("AWS_SECRET_KEY", "AWS IAM: access keys; detect-secrets AWSKeyDetector",
+         r"(?i:aws[\w.-]*(?:key|secret|pw)|secret_?access_?key)",
+         rf"{AWS_SECRET_NAME}{LEFT}\K[A-Za-z0-9+/]{{40}}{NO_BASE64_RIGHT}", is_mixed_case_token),
+    Rule("GOOGLE_API_KEY", "Google Cloud: API keys; gitleaks gcp-api-key",
+         r"AIza", rf"{NO_BASE64_LEFT}AIza[\w-]{{35}}{RIGHT}"),
+    Rule("GOOGLE_OAUTH_SECRET", "Google Identity: OAuth client secrets, access tokens",
+         r"GOCSPX-|ya29\.", rf"{LEFT}(?:GOCSPX-[\w-]{{28}}|ya29\.[\w-]{{30,1000}}){RIGHT}"),
+    Rule("GOOGLE_KEY_ID", "Google Cloud: service account key file",
+         r"private_key_id", r"private_key_id\\?[\"'][ \t]{0,4}:[ \t]{0,4}\\?[\"']\K[0-9a-f]{40}(?![0-9a-f])"),
     Rule("AZURE_STORAGE_KEY", "Microsoft: storage connection strings; detect-secrets AzureStorageKeyDetector",
-         r"[A-Za-z0-9+/]{10}==", r"(?i:key)[\"'\]]{0,2}[ \t]{0,4}[:=]{1,2}>?[ \t]{0,4}[\"']?\K[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])", is_token),
-    Rule("AZURE_CLIENT_SECRET", "gitleaks azure-ad-client-secret", r"[0-9]Q~",
-         r"(?<![\w~.-])[\w~.]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
-    Rule("GITHUB_TOKEN", "GitHub: authentication token formats", r"gh[opusr]_[A-Za-z0-9]{6}|github_pat_",
+         r"[A-Za-z0-9+/]{10}==",
+         r"(?i:key)[\"'\]]{0,2}[ \t]{0,4}[:=]{1,2}>?[ \t]{0,4}[\"']?\K[A-Za-z0-9+/]{86}==(?!=)", is_token),
+    Rule("AZURE_CLIENT_SECRET", "gitleaks azure-ad-client-secret",
+         r"[0-9]Q~", r"(?<![\w~.-])[\w~.]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
+    Rule("GITHUB_TOKEN", "GitHub: authentication token formats",
+         r"gh[opusr]_[A-Za-z0-9]{6}|github_pat_",
          rf"{LEFT}(?:gh[opusr]_[A-Za-z0-9]{{36,251}}|github_pat_\w{{22,250}})(?!\w)"),
-    Rule("GITLAB_TOKEN", "GitLab: token prefixes", r"gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-",
-         rf"{LEFT}gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-[\w.-]{{20,300}}{RIGHT}"),
-    Rule("SLACK_TOKEN", "Slack: token types; gitleaks slack-*", r"xox[abceoprs]-|xapp-",
-         rf"{LEFT}(?:xox[abceoprs]-(?=[A-Za-z-]*[0-9])[A-Za-z0-9.-]{{10,250}}|xapp-[0-9]-[A-Za-z0-9-]{{10,250}}){RIGHT}"),
-    Rule("SLACK_WEBHOOK", "Slack: incoming webhooks; gitleaks slack-webhook-url", r"hooks\.slack\.com/",
+    Rule("GITLAB_TOKEN", "GitLab: token prefixes",
+         r"gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-",
+         rf"{LEFT}gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent)-[\w-]{{20,300}}"),
+    Rule("SLACK_TOKEN", "Slack: token types; gitleaks slack-*",
+         r"xox[abceoprs]-|xapp-",
+         rf"{LEFT}(?:xox[abceoprs]-(?=[A-Za-z-]{{0,20}}[0-9])|xapp-[0-9]-)[A-Za-z0-9-]{{10,250}}{RIGHT}"),
+    Rule("SLACK_WEBHOOK", "Slack: incoming webhooks; gitleaks slack-webhook-url",
+         r"hooks\.slack\.com/",
          r"hooks\.slack\.com/(?:services|workflows|triggers)/\K[A-Za-z0-9+/]{30,80}(?![\w/])"),
-    Rule("STRIPE_KEY", "Stripe: API keys; gitleaks stripe-access-token", r"[rs]k_(?:live|test|prod)_|whsec_",
+    Rule("STRIPE_KEY", "Stripe: API keys; gitleaks stripe-access-token",
+         r"[rs]k_(?:live|test|prod)_|whsec_",
          rf"{LEFT}(?:[rs]k_(?:live|test|prod)_[A-Za-z0-9]{{16,247}}|whsec_[A-Za-z0-9]{{32,64}})(?!\w)"),
-    Rule("ANTHROPIC_KEY", "gitleaks anthropic-api-key", r"sk-ant-", rf"{LEFT}sk-ant-[a-z0-9]{{3,12}}-[\w-]{{20,200}}(?!\w)"),
-    Rule("OPENAI_KEY", "gitleaks openai-api-key", r"\bsk-",
-         rf"{LEFT}(?<![-_])sk-(?!ant-)(?:(?:proj|svcacct|admin|None)-(?=[\w-]*\d)[\w-]{{20,200}}|[A-Za-z0-9]{{48}}){RIGHT}"),
-    Rule("HUGGING_FACE_TOKEN", "gitleaks huggingface-access-token", r"\bhf_[A-Za-z0-9]{8}",
-         r"(?<!\w)hf_[A-Za-z0-9]{30,40}(?!\w)", lambda value: entropy(value) >= 3.5),
-    Rule("NPM_TOKEN", "GitHub blog: npm's new token format; gitleaks npm-access-token", r"\bnpm_[A-Za-z0-9]{8}",
-         r"(?<!\w)npm_[A-Za-z0-9]{36}(?!\w)"),
-    Rule("PYPI_TOKEN", "PyPI's macaroons; gitleaks pypi-upload-token", r"pypi-AgE",
-         rf"{LEFT}pypi-AgE[A-Za-z0-9_-]{{40,1000}}(?!\w)"),
-    Rule("TWILIO_KEY", "Twilio: API keys, account SID; detect-secrets TwilioKeyDetector", r"\b(?:SK|AC)[0-9a-f]{8}",
-         r"(?<![\w/+-])(?:SK|AC)[0-9a-f]{32}(?![\w/+=-])"),
-    Rule("SENDGRID_KEY", "Twilio SendGrid; detect-secrets SendGridDetector", r"SG\.[\w-]{8}",
-         rf"{LEFT}SG\.[\w-]{{22}}\.[\w-]{{43}}{RIGHT}"),
-    Rule("TELEGRAM_TOKEN", "Telegram: bot API; gitleaks telegram-bot-api-token", r"[0-9]:AA[\w-]",
-         r"(?<![\w-])[0-9]{8,10}:AA[\w-]{33}(?![\w-])"),
-    Rule("DIGITALOCEAN_TOKEN", "DigitalOcean; gitleaks digitalocean-*", r"do[por]_v1_", r"(?<!\w)do[por]_v1_[0-9a-f]{64}(?!\w)"),
-    Rule("JWT", "RFC 7519, RFC 7515", r"eyJ[\w-]{8,}\.eyJ",
-         rf"{LEFT}eyJ[\w-]{{8,1000}}\.eyJ[\w-]{{8,2000}}\.[\w-]{{16,1000}}"),
-    Rule("SSH_KEY", "RFC 4253, sshd(8): authorized_keys", r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp[0-9]+)(?:@\S*)? AAAA",
+    Rule("ANTHROPIC_KEY", "gitleaks anthropic-api-key",
+         r"sk-ant-", rf"{LEFT}sk-ant-[a-z0-9]{{3,12}}-[\w-]{{20,200}}"),
+    Rule("OPENAI_KEY", "gitleaks openai-api-key",
+         r"\bsk-",
+         r"(?<![\w-])sk-(?:(?:proj|svcacct|admin|None)-(?=[\w-]{0,40}\d)[\w-]{20,200}|[A-Za-z0-9]{32,64})(?![\w-])"),
+    Rule("HUGGING_FACE_TOKEN", "gitleaks huggingface-access-token",
+         r"\bhf_[A-Za-z0-9]{8}", r"(?<!\w)hf_[A-Za-z0-9]{30,40}(?!\w)", lambda value: entropy(value) >= 3.5),
+    Rule("NPM_TOKEN", "GitHub blog: npm's new token format; gitleaks npm-access-token",
+         r"\bnpm_[A-Za-z0-9]{8}", r"(?<!\w)npm_[A-Za-z0-9]{36}(?!\w)"),
+    Rule("PYPI_TOKEN", "PyPI: API tokens; gitleaks pypi-upload-token",
+         r"pypi-AgE", rf"{LEFT}pypi-AgE[\w-]{{40,1000}}"),
+    Rule("TWILIO_KEY", "Twilio: API keys, account SID; detect-secrets TwilioKeyDetector",
+         r"\b(?:SK|AC)[0-9a-f]{8}", r"(?<![\w/+-])(?:SK|AC)[0-9a-f]{32}(?![\w/+=-])"),
+    Rule("SENDGRID_KEY", "Twilio SendGrid: API keys; detect-secrets SendGridDetector",
+         r"SG\.[\w-]{8}", rf"{LEFT}SG\.[\w-]{{22}}\.[\w-]{{43}}{RIGHT}"),
+    Rule("TELEGRAM_TOKEN", "Telegram: bot API; gitleaks telegram-bot-api-token",
+         r"[0-9]:AA[\w-]", r"(?<![\w-])[0-9]{8,10}:AA[\w-]{33}(?![\w-])"),
+    Rule("DIGITALOCEAN_TOKEN", "DigitalOcean: token prefixes; gitleaks digitalocean-*",
+         r"do[por]_v1_", r"(?<!\w)do[por]_v1_[0-9a-f]{64}(?!\w)"),
+    Rule("JWT", "RFC 7519, RFC 7515",
+         r"eyJ[\w-]{8,}\.eyJ", rf"{LEFT}eyJ[\w-]{{8,1000}}\.eyJ[\w-]{{8,1500}}\.[\w-]{{16,1000}}"),
+    Rule("SSH_KEY", "RFC 4253; sshd(8): authorized_keys",
+         r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp[0-9]+) AAAA",
          r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}) \KAAAA[A-Za-z0-9+/]{60,3000}={0,3}"),
-    Rule("URL_CREDENTIALS", "RFC 3986, 3.2.1; detect-secrets BasicAuthDetector", r"://[^\s/@\"'`<>:]*:[^\s/@\"'`<>]+@",
-         r"(?<=[a-z0-9]://)[^\s/@\"'`<>:]{0,100}:[^\s/@\"'`<>]{1,200}(?=@[\w\[.-])", are_credentials),
-    Rule("URL_CREDENTIALS", "RFC 3986, 3.2.1: a token as the user", r"://[\w-]{20,}@",
-         r"(?<=[a-z0-9]://)[\w-]{20,200}(?=@[\w\[.-])", is_token),
+    Rule("URL_CREDENTIALS", "RFC 3986, 3.2.1; detect-secrets BasicAuthDetector",
+         r"://[^\s/@\"'`<>:?#]*:[^\s/\"'`<>?#]+@",
+         r"(?<=[a-z0-9]://)[^\s/@\"'`<>:?#]{0,100}:[^\s/\"'`<>?#]{1,200}(?=@[\w\[.-])", are_credentials),
+    Rule("URL_CREDENTIALS", "RFC 3986, 3.2.1: a token as the user",
+         r"://[\w-]{20,}@", r"(?<=[a-z0-9]://)[\w-]{20,200}(?=@[\w\[.-])", is_token),
     Rule("PASSWORD", "detect-secrets KeywordDetector", *QUOTED_PASSWORD, is_password),
+    Rule("PASSWORD", "detect-secrets KeywordDetector, environment", *ENVIRONMENT_PASSWORD, is_password),
+    Rule("PASSWORD", "detect-secrets KeywordDetector, no quotes", *BARE_PASSWORD, is_bare_password),
     Rule("SECRET", "gitleaks generic-api-key", *QUOTED_TOKEN, is_token),
-    Rule("PASSWORD", "detect-secrets KeywordDetector, files without quotes", *BARE_PASSWORD, is_bare_password),
-    Rule("SECRET", "gitleaks generic-api-key", *BARE_TOKEN, is_bare_token),
-    Rule("EMAIL_ADDRESS", "RFC 5321, 4.5.3.1; presidio", r"[\w.+%-]@[A-Za-z0-9]",
-         r"(?<![\w.+%-])(?<!://[^\s/\"'<>]{0,64})(?<!\w@)\w(?:[\w.+%-]{0,62}\w)?"
+    Rule("SECRET", "gitleaks generic-api-key, no quotes", *BARE_TOKEN, is_bare_token),
+    Rule("EMAIL_ADDRESS", "RFC 5321, 4.5.3.1; presidio",
+         r"\w@[A-Za-z0-9]",
+         r"(?<!\w)(?=[\w.+%-]{1,64}@)(?<!://[^\s/\"'<>]{0,64})\w(?:[\w.+%-]{0,62}\w)?"
          r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}(?![\w@(-]|\.\w)",
          is_somebodys_address, "EmailRecognizer"),
-    Rule("IP_ADDRESS", "RFC 791; presidio", r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
-         rf"(?<![\w.~^+-])(?<![\w.]/)(?<!{VERSION_WORD}[^\n]{{0,24}})(?<![<>=]=\s?)(?<![ ,A-Za-z-]\d{{0,4}}\.\d{{1,4}}[ ,])"
-         r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?![\w+-]|\.\d)",
-         is_public_ip, "IpRecognizer"),
-    Rule("IP_ADDRESS", "RFC 4291; presidio", r"\b[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
+    Rule("IP_ADDRESS", "RFC 791; presidio",
+         r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+         rf"(?<![\w.~^+-])(?<![\w.]/){NO_VERSION}{NO_COORDINATES}\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?:/\d{{1,2}})?"
+         r"(?![\w+-]|\.\d)", is_public_ip, "IpRecognizer"),
+    Rule("IP_ADDRESS", "RFC 4291; presidio",
+         r"\b[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]",
          r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?:/\d{1,3})?(?![\w:]|\.\d)",
-         lambda value: is_public_ip(value) and len(re.findall(r"[0-9A-Fa-f]+", value.partition("/")[0])) > 2,
-         "IpRecognizer"),
+         is_public_ip, "IpRecognizer"),
     Rule("CREDIT_CARD", "ISO/IEC 7812, issuers' ranges; presidio (Luhn)",
-         rf"[2-6][0-9]{{3}}[ -][0-9]{{4}}[ -][0-9]{{4}}[ -]|3[47][0-9]{{2}}[ -][0-9]{{6}}[ -]|(?m:^|[^\w.,+\n-])[2-6][0-9]{{13}}",
-         r"(?<![\w.,+-])(?:(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -])\d{6}\2\d{5}"
-         rf"|(?<={CARD_WORD}[^\n0-9]{{0,30}})(?:4\d{{15}}|5[1-5]\d{{14}}|2[2-7]\d{{14}}|6(?:011|5\d{{2}})\d{{12}}|3[47]\d{{13}}))(?![\w,+-]|\.\d)",
-         bool, "CreditCardRecognizer"),
-    Rule("IBAN_CODE", "ISO 13616; presidio", r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}",
-         r"(?<![\w+/=-])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)(?![\w+/=-])",
-         bool, "IbanRecognizer"),
-    Rule("CRYPTO", "Bitcoin wiki: invoice address, BIP 173; presidio (checksum)", r"\b(?:bc1[ac-hj-np-z02-9]{8}|[13][1-9A-HJ-NP-Za-km-z]{25})",
-         r"(?<![\w+/=-])(?:bc1[ac-hj-np-z02-9]{8,87}|[13][1-9A-HJ-NP-Za-km-z]{25,34})(?![\w+/=-])",
+         r"[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -]|3[47][0-9]{2}[ -][0-9]{6}[ -]"
+         r"|(?m:^|[^\w.,+\n-])[2-6][0-9]{13}",
+         rf"(?<![\w.,+-])(?:{GROUPED_CARD}|{PLAIN_CARD})(?![\w+-]|[.,]\d)", bool, "CreditCardRecognizer"),
+    Rule("IBAN_CODE", "ISO 13616; presidio (checksum)",
+         r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}",
+         r"(?<![\w+/-])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)"
+         r"(?![\w+/=-])", bool, "IbanRecognizer"),
+    Rule("CRYPTO", "Bitcoin wiki: invoice address, BIP 173; presidio (checksum)",
+         r"\b(?:bc1[ac-hj-np-z02-9]{8}|[13][1-9A-HJ-NP-Za-km-z]{25})",
+         r"(?<![\w+/-])(?:bc1[ac-hj-np-z02-9]{8,87}|[13][1-9A-HJ-NP-Za-km-z]{25,34})(?![\w+/=-])",
          bool, "CryptoRecognizer"),
-    Rule("PHONE_NUMBER", "libphonenumber", r"(?i:phone|mobile|tel|cell|fax)(?i:[ _-]?(?:number|num|no))?[\"' \t:=.]*[+(]*[0-9][0-9 ().-]{4}",
-         rf"{PHONE_WORD}[\"']?[ \t]{{0,3}}[:=.]{{0,2}}[ \t]{{0,3}}[\"']?\K\+?\(?\d[\d ().-]{{7,18}}\d(?![\w-]|\.\d)",
-         is_phone_number),
-    Rule("US_SSN", "US Social Security Administration; presidio", r"(?i:ssn|social.?security)[^\n0-9]{0,24}[0-9]{3}-[0-9]{2}-",
+    Rule("PHONE_NUMBER", "libphonenumber",
+         r"(?i:phone|mobile|tel|cell|fax)(?i:[ _-]?(?:number|num|no))?[\"' \t:=.]*[+(]*[0-9][0-9 ().-]{4}",
+         rf"{PHONE_NAME}\K\+?\(?\d[\d ().-]{{7,18}}\d(?![\w-]|\.\d)", is_phone_number),
+    Rule("US_SSN", "US Social Security Administration; presidio",
+         r"(?i:ssn|social.?security)[^\n0-9]{0,24}[0-9]{3}-[0-9]{2}-",
          r"(?i:\bssn|social.?security)[^\n\d]{0,24}\K\d{3}-\d{2}-\d{4}(?![\d-])", bool, "UsSsnRecognizer"),
 )  # fmt: skip
 """Shapes within a line."""

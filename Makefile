@@ -1,0 +1,30 @@
+# Two commands: `make run` curates the packages of this Python environment, `make test` runs the tests.
+# Both set up .venv/ on first use, from bare Python 3.11 with pip.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: run test check clean
+
+run: .venv/installed
+	$(BIN)/codesieve run --out out/quickstart
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+.venv/installed: pyproject.toml requirements.lock
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv out

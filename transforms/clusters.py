@@ -1,0 +1,218 @@
+"""Candidate duplicates: keys that alike files share, edges between the files of a bucket, connected components.
+
+Near duplicates are found by locality-sensitive hashing: a signature is cut into bands, and files that agree on a whole
+band meet in a bucket (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4). Only keys and row ids
+travel. That two files share a component proves nothing yet: `near_duplicates` measures them.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numba
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import datasets
+from schemas.contracts import BatchFunction
+from transforms.buffers import string_buffers
+from transforms.minhash import signatures_of
+
+CHUNK_EDGES = 1 << 22
+"""Edges looked at together while components are found: bounds the memory that comes on top of rows and parents."""
+
+EDGES = pa.schema(
+    [
+        datasets.field("left", pa.int64(), "row id of the bucket's first file", nullable=False),
+        datasets.field("right", pa.int64(), "row id of another file of the bucket", nullable=False),
+        datasets.field("exact", pa.bool_(), "whether the bucket is one content, not a band", nullable=False),
+        datasets.field("bucket_size", pa.int64(), "files in the bucket; only on the first edge of a large one"),
+    ]
+)
+
+
+def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
+    """Bands and rows per band that lose least around a Jaccard similarity: what ``datasketch.MinHashLSH`` takes.
+
+    False positives and false negatives weigh the same. Raises ValueError for a threshold outside 0 to 1.
+    """
+    from datasketch import MinHashLSH
+
+    index = MinHashLSH(threshold=threshold, num_perm=permutations)
+    return index.b, index.r
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Rows to shuffle by `key`, sorted by `check`, the `order` columns and `row_id`: what two alike files share.
+
+    A file gives one row for its content id (`check` and `key` are 128 of its 160 bits) and, where it has a signature,
+    one for each band (`check` is null, and so are the `order` columns, to travel light). Where exact duplicates are
+    looked for, a content's bands leave a batch once: its other copies hang on by their content id. The `order`
+    columns put first the copy that stands for its content.
+    """
+
+    bands: int
+    rows: int
+    order: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    exact: bool = True
+    near: bool = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("row_id", "content_id", *(("minhash",) if self.near else ()), *self.order.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        key = datasets.field("key", pa.int64(), "hash of a content id, or of a band's values", nullable=False)
+        check = datasets.field("check", pa.int64(), "second hash of a content id; null for a band")
+        return pa.schema([key, check, datasets.ROW_ID, *self.order])
+
+    def load(self) -> BatchFunction:
+        def emit(batch: pa.RecordBatch) -> pa.RecordBatch:
+            parts = ([self._content_rows(batch)] if self.exact else []) + ([self._band_rows(batch)] if self.near else [])
+            table = pa.concat_tables(pa.Table.from_batches([part]) for part in parts).combine_chunks()
+            return (table.to_batches() or [self.schema.empty_table().to_batches()[0]])[0]
+
+        return emit
+
+    def _content_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        read = batch.filter(batch.column("content_id").is_valid())
+        keys, checks = _content_hashes(read.column("content_id"))
+        order = [read.column(name) for name in self.order.names]
+        return pa.RecordBatch.from_arrays([keys, checks, read.column("row_id"), *order], schema=self.schema)
+
+    def _band_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        signed = batch.filter(batch.column("minhash").is_valid())
+        if self.exact:
+            contents = signed.column("content_id").dictionary_encode().indices.to_numpy()
+            signed = signed.take(pa.array(np.sort(np.unique(contents, return_index=True)[1])))
+        keys = band_keys(signatures_of(signed.column("minhash")), self.bands, self.rows).reshape(-1)
+        row_ids = np.repeat(signed.column("row_id").to_numpy(), self.bands)
+        nulls = [pa.nulls(len(keys), self.schema.field(name).type) for name in ("check", *self.order.names)]
+        return pa.RecordBatch.from_arrays([keys, nulls[0], row_ids, *nulls[1:]], schema=self.schema)
+
+
+def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
+    """A 64-bit hash of each band of each signature, with the band's number: int64, signatures by bands."""
+    values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
+    keys = np.tile(np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1))
+    for row in range(rows):
+        keys = (keys ^ values[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
+        keys ^= keys >> np.uint64(32)
+    return keys.view(np.int64)
+
+
+def _content_hashes(content_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    text, offsets = string_buffers(content_ids)
+    digests = np.frombuffer(bytes.fromhex(text[offsets[0] : offsets[-1]].tobytes().decode()), np.uint8)
+    if len(digests) != 20 * len(content_ids):
+        raise ValueError("a content_id is not 40 hex digits")
+    halves = np.ascontiguousarray(digests.reshape(-1, 20)[:, :16]).view(">i8").astype(np.int64)
+    return halves[:, 0], halves[:, 1]
+
+
+@dataclass(frozen=True)
+class BucketEdges:
+    """Ties all files of a bucket to its first one: a bucket of n files gives n - 1 edges, whatever n is.
+
+    The rows of `Buckets` come sorted by `key`, `check`, the order columns and `row_id`. Buckets of more than
+    `report_over` files name their size.
+    """
+
+    report_over: int = 10_000
+    reads: ClassVar[tuple[str, ...]] = ("key", "check", "row_id")
+    schema: ClassVar[pa.Schema] = EDGES
+
+    def load(self) -> BatchFunction:
+        def tie(batch: pa.RecordBatch) -> pa.RecordBatch:
+            keys, row_ids = batch.column("key").to_numpy(), batch.column("row_id").to_numpy()
+            exact = batch.column("check").is_valid().to_numpy(zero_copy_only=False)
+            checks = pc.fill_null(batch.column("check"), 0).to_numpy()
+            is_first = np.ones(len(keys), bool)
+            for column in (keys, exact, checks):
+                is_first[1:] &= column[1:] == column[:-1]
+            is_first[1:] = ~is_first[1:]
+            starts = np.flatnonzero(is_first)
+            sizes = np.diff(np.append(starts, len(keys)))
+            bucket = np.cumsum(is_first)[~is_first] - 1
+            first_edge = np.append(True, bucket[1:] != bucket[:-1])[: len(bucket)]
+            large = first_edge & (sizes[bucket] > self.report_over)
+            columns = [
+                row_ids[starts[bucket]],
+                row_ids[~is_first],
+                pa.array(exact[~is_first]),
+                pa.array(sizes[bucket], mask=~large),
+            ]
+            return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+        return tie
+
+
+@dataclass(frozen=True)
+class Components:
+    """All edges in, and for each file that has one its component and the file that stands for its content.
+
+    Memory: 17 bytes an edge for the batch itself, and some 40 for each file that has an edge.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("left", "right", "exact")
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            datasets.ROW_ID,
+            datasets.field("component", pa.int64(), "smallest row id of the files tied to this one", nullable=False),
+            datasets.field("representative", pa.int64(), "first file of the same content", nullable=False),
+        ]
+    )
+
+    def load(self) -> BatchFunction:
+        def join(batch: pa.RecordBatch) -> pa.RecordBatch:
+            left, right = batch.column("left").to_numpy(), batch.column("right").to_numpy()
+            rows, component = components(left, right)
+            exact = np.flatnonzero(batch.column("exact").to_numpy(zero_copy_only=False))
+            representative = rows.copy()
+            for start in range(0, len(exact), CHUNK_EDGES):
+                chunk = exact[start : start + CHUNK_EDGES]
+                representative[np.searchsorted(rows, right[chunk])] = left[chunk]
+            return pa.RecordBatch.from_arrays([rows, component, representative], schema=self.schema)
+
+        return join
+
+
+def components(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct row ids of the edges, ascending, and the smallest row id that each is connected to (all int64).
+
+    Union-find over the rows' ranks. On top of the edges it takes 20 bytes for each distinct row (28 beyond two thousand
+    million rows) and, for a while, twice as much.
+    """
+    rows = np.empty(0, np.int64)
+    for start in range(0, len(left), CHUNK_EDGES):
+        chunk = slice(start, start + CHUNK_EDGES)
+        rows = np.union1d(rows, np.union1d(left[chunk], right[chunk]))
+    parent = np.arange(len(rows), dtype=np.int32 if len(rows) < 1 << 31 else np.int64)
+    for start in range(0, len(left), CHUNK_EDGES):
+        chunk = slice(start, start + CHUNK_EDGES)
+        _unite(parent, np.searchsorted(rows, left[chunk]), np.searchsorted(rows, right[chunk]))
+    _flatten(parent)
+    return rows, rows[parent]
+
+
+@numba.njit(nogil=True, cache=True)
+def _unite(parent, left, right):
+    """Hangs the larger root below the smaller, halving each path on the way (Tarjan and van Leeuwen 1984)."""
+    for edge in range(len(left)):
+        one, other = left[edge], right[edge]
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        while parent[other] != other:
+            parent[other] = parent[parent[other]]
+            other = parent[other]
+        parent[max(one, other)] = min(one, other)
+
+
+@numba.njit(nogil=True, cache=True)
+def _flatten(parent):
+    """A parent never comes after its child, so that one pass from the front leaves every row below its root."""
+    for row in range(len(parent)):
+        parent[row] = parent[parent[row]]
