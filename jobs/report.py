@@ -74,7 +74,7 @@ OTHER_REASON = "A rule of the recipe; `codesieve why` tells the details of any f
 
 MEASURES = ("rows", "kept", "bytes", "bytes_kept")
 MOST_BYTES = 256 << 20
-"""What the names counted apart may take in memory: millions of repositories, or of files that stand for others."""
+"""Memory for the names that are counted apart: millions of repositories, or of survivors."""
 MERGE_BYTES = 64 << 20
 MERGE_PARTS = 256
 LISTED = 20
@@ -107,12 +107,12 @@ def summarize(store: Store) -> dict[str, Any]:
     - `languages`: language (null where none was found), rows, kept, bytes, bytes_kept; largest first
     - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
       both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence
-    - `duplicates`: `exact` and `near` (rows, bytes) that were dropped; `survivors`: files that stand for them;
+    - `duplicates`: `exact` and `near` (rows, bytes), dropped; `survivors`: files that stand for them;
       `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
       `similarities` of the near ones (from, to, rows)
     - `repositories`: `rows` (their number), `kept` (those with a kept file), `largest` by files
     - `corpus`: rows, bytes on storage, shards, format
-    - `tokens`: blocks, block, tokens, bytes; null where the run made none
+    - `tokens`: blocks, block, tokens (padding of last blocks too), bytes; null where the run made none
     - `tokenizer`: vocabulary (null where it has no tokenizer.json), files; null where the run made none
     - `complete`: false where names took more than `MOST_BYTES`, so that the rarest were let go
     - `fingerprint`, `code`: of the step that wrote the ledger
@@ -157,8 +157,8 @@ def _conservation(summary: dict[str, Any], ledger: Manifest, copies: Manifest) -
 class Totals:
     """Sums by key over a stream of tables, in bounded memory.
 
-    Where the keys take more than `most_bytes`, the rarest are let go: `complete` turns false, and the sums of a
-    key that comes again miss what was let go.
+    Where the keys take more than `most_bytes`, the rarest are let go: `complete` turns false, and the sums
+    of a key that comes again miss what was let go.
     """
 
     def __init__(

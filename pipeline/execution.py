@@ -20,6 +20,7 @@ from pipeline.plan import Emit, Input, Map, Output, Plan, Shuffle, Step, code_ve
 from pipeline.storage import (
     MANIFEST,
     PROGRESS,
+    ROW_BITS,
     Manifest,
     Shard,
     ShardWriter,
@@ -183,7 +184,7 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         return done
     with _named(step, partition):
         functions = _load(job, step, (), step.reduce)
-        assert functions.reduce is not None
+        reducer = functions.reduce or (lambda rows: rows)
         schema = emitted_schema(step.emits[0], job.plan.schemas)
         batches = [batch for payload in payloads for batch in pa.ipc.open_stream(payload)]
         table = pa.Table.from_batches(batches, schema)
@@ -192,18 +193,18 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         timings: dict[str, float] = {}
         out_rows, files = 0, []
         if step.output.format == "files":
-            files = write_files(job.store, step.output.dataset, functions.reduce(_one_batch(table)))
+            files = write_files(job.store, step.output.dataset, reducer(_one_batch(table)))
         else:
             with ShardWriter(
                 job.store, step.output, job.plan.schemas[step.output.dataset], partition, step.partitions
             ) as writer:
                 chunks = [_one_batch(table)] if step.partitions == 1 else _whole_keys(table, step.key)
                 for chunk in chunks:
-                    reduced = functions.reduce(chunk)
+                    reduced = reducer(chunk)
                     out_rows += reduced.num_rows
                     _write({step.output: writer}, reduced, timings)
             files = [writer.shard]
-        if step.conserves and out_rows != table.num_rows:
+        if (step.conserves or step.reduce is None) and out_rows != table.num_rows:
             raise ConservationError(f"{table.num_rows} rows in, {out_rows} out")
         fingerprint = job.plan.fingerprints[step.name]
         record = Record(step.name, partition, fingerprint, table.num_rows, {step.output.dataset: files})
@@ -442,8 +443,8 @@ def _partition(batch: pa.RecordBatch, step: Shuffle) -> Iterator[tuple[int, pa.R
 
 
 def _partition_numbers(keys: pa.Array, step: Shuffle) -> np.ndarray:
-    if step.routed:
-        return keys.to_numpy(zero_copy_only=False).astype(np.int64)
+    if step.homeward:
+        return keys.to_numpy() >> ROW_BITS
     if pa.types.is_string(keys.type):
         names = keys.dictionary_encode()
         hashes = np.array([zlib.crc32(name.as_py().encode()) for name in names.dictionary], np.uint64)

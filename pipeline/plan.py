@@ -88,11 +88,12 @@ class Emit:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """All rows of a key reach one reducer, as one sorted batch of many whole keys.
+    """All rows of a key reach one reducer, as one sorted batch of many whole keys; without one they stay as they are.
 
-    `order` makes the sort total, so that a result never depends on arrival. The partition is a hash of the key, or
-    the key itself where it is `routed` (a shard number). One partition is a fold: its reducer gets all rows at once.
-    `conserves`: the reducer gives as many rows as it gets.
+    `order` makes the sort total, so that a result never depends on arrival. The partition is a hash of the key; with
+    `homeward`, where the key is a `row_id`, it is the shard that the id names, so that the output is aligned with the
+    dataset that the ids are from. One partition is a fold: its reducer gets all rows at once. `conserves`: the reducer
+    gives as many rows as it gets.
     """
 
     name: str
@@ -100,9 +101,9 @@ class Shuffle:
     key: str
     order: tuple[str, ...]
     partitions: int
-    reduce: Reducer
     output: Output
-    routed: bool = False
+    reduce: Reducer | None = None
+    homeward: bool = False
     conserves: bool = False
 
     @property
@@ -159,7 +160,7 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
                     f"step {step.name}: its emits give different columns: {[s.names for s in sent]}"
                 )
             _require(step.name, sent[0], (step.key, *step.order))
-            columns = _reduce(step.name, sent[0], step.reduce)
+            columns = sent[0] if step.reduce is None else _reduce(step.name, sent[0], step.reduce)
         for output in step.outputs:
             _require(step.name, columns, tuple(column for _, column in output.pairs()))
             if output.dataset in datasets:

@@ -5,6 +5,7 @@ band meet in a bucket (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets"
 travel. That two files share a component proves nothing yet: `near_duplicates` measures them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -171,9 +172,8 @@ class Components:
             rows, component = components(left, right)
             exact = np.flatnonzero(batch.column("exact").to_numpy(zero_copy_only=False))
             representative = rows.copy()
-            for start in range(0, len(exact), CHUNK_EDGES):
-                chunk = exact[start : start + CHUNK_EDGES]
-                representative[np.searchsorted(rows, right[chunk])] = left[chunk]
+            for chunk in _chunks(len(exact)):
+                representative[_ranks(rows, right[exact[chunk]])] = left[exact[chunk]]
             return pa.RecordBatch.from_arrays([rows, component, representative], schema=self.schema)
 
         return join
@@ -186,15 +186,30 @@ def components(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndar
     million rows) and, for a while, twice as much.
     """
     rows = np.empty(0, np.int64)
-    for start in range(0, len(left), CHUNK_EDGES):
-        chunk = slice(start, start + CHUNK_EDGES)
-        rows = np.union1d(rows, np.union1d(left[chunk], right[chunk]))
+    for chunk in _chunks(len(left)):
+        seen = _distinct(np.sort(np.concatenate([left[chunk], right[chunk]])))
+        rows = _distinct(np.sort(np.concatenate([rows, seen]), kind="stable"))  # which merges the two runs
     parent = np.arange(len(rows), dtype=np.int32 if len(rows) < 1 << 31 else np.int64)
-    for start in range(0, len(left), CHUNK_EDGES):
-        chunk = slice(start, start + CHUNK_EDGES)
-        _unite(parent, np.searchsorted(rows, left[chunk]), np.searchsorted(rows, right[chunk]))
+    for chunk in _chunks(len(left)):
+        _unite(parent, _ranks(rows, left[chunk]), _ranks(rows, right[chunk]))
     _flatten(parent)
     return rows, rows[parent]
+
+
+def _chunks(edges: int) -> Iterator[slice]:
+    return (slice(start, start + CHUNK_EDGES) for start in range(0, edges, CHUNK_EDGES))
+
+
+def _distinct(ascending: np.ndarray) -> np.ndarray:
+    return ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
+
+
+def _ranks(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value stands in `rows`; looked up in order, for a random walk through memory takes four times as long."""
+    order = np.argsort(values)
+    ranks = np.empty(len(values), np.int64)
+    ranks[order] = np.searchsorted(rows, values[order])
+    return ranks
 
 
 @numba.njit(nogil=True, cache=True)

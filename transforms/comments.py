@@ -120,9 +120,10 @@ FAMILIES: dict[str, tuple[str, tuple[Delimiter, ...]]] = {
     "css": ("CSS|PostCSS", block_comment("/*", "*/") + quotes('"', "'")),
     "php": ("PHP|Hack", C_COMMENTS + line_comments("#") + quotes('"', "'", needs=ESCAPES | LINES)),
     "sql": (
-        "SQL|PLSQL|PLpgSQL|TSQL|SQLPL|HiveQL|Ada|VHDL|Eiffel|AppleScript",
-        line_comments("--") + block_comment("/*", "*/") + quotes('"', "'", needs=AFTER_NO_VALUE),
+        "SQL|PLSQL|PLpgSQL|TSQL|SQLPL|HiveQL|Eiffel|AppleScript",
+        line_comments("--") + block_comment("/*", "*/") + quotes('"', "'", needs=0),
     ),
+    "ada": ("Ada|VHDL", line_comments("--") + quotes('"', needs=0) + UNPRIMED_CHARACTERS),
     "lua": ("Lua|Luau|MoonScript|Teal", LUA_BRACKETS + line_comments("--") + quotes('"', "'")),
     "haskell": (
         "Haskell|Elm|PureScript|Idris|Agda|Lean|Lean 4|Dhall|Curry",
@@ -252,7 +253,7 @@ NEIGHBOURS[[byte for byte in range(256) if byte >= 128 or chr(byte).isalnum() or
 )
 NEIGHBOURS[list(b"\n\r(,=:[!&|?{;+-*%~^")] |= AWAITS_VALUE
 
-LONGEST_PATTERN, LONGEST_CHARACTER, LONGEST_TAG = 1000, 12, 16
+LONGEST_PATTERN, LONGEST_CHARACTER, LONGEST_TAG = 256, 12, 16
 """Bytes: bounds on how far the lexer looks ahead for what may not be there."""
 
 

@@ -46,17 +46,13 @@ class Where:
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """Stands in for a transform that the recipe switches off: its columns are there, and null."""
+    """Stands in for transforms that the recipe switches off: their columns are there, and null."""
 
-    transform: Transform
+    adds: pa.Schema
 
     @property
     def reads(self) -> tuple[str, ...]:
         return ()
-
-    @property
-    def adds(self) -> pa.Schema:
-        return self.transform.adds
 
     def load(self) -> BatchFunction:
         return lambda batch: _nulls(self.adds, batch.num_rows)

@@ -24,6 +24,7 @@ import numpy as np
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
 _REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
 _LARGEST_APPROXIMATE = 64_000  # characters: passages longer than this are matched exactly only
+_NEAR_RULES = 700  # as many as scancode itself looks at closely
 _CACHED_TEXTS = 200_000
 
 _LICENSE_WORDS = """
@@ -401,7 +402,8 @@ class LicenseTexts:
         """The rules that share enough words with a text to match it approximately.
 
         scancode compares the word sets of all rules with each passage, in Python. A match that covers at most 60% of
-        its rule only counts as a clue, so the rest is left out here.
+        its rule only counts as a clue, so the rest is left out here, and so are all but the best in scancode's own order
+        of preference: rules contained most, then the longest.
         """
         rule_ids, words, offsets, lengths, least, least_high = self._near
         data = np.frombuffer(text.encode(), np.uint8)
@@ -415,8 +417,10 @@ class LicenseTexts:
         shared = np.add.reduceat(present[words], offsets, dtype=np.int32)
         present[self._index.len_legalese :] = 0
         shared_high = np.add.reduceat(present[words], offsets, dtype=np.int32)
-        near = (shared >= least) & (shared_high >= least_high) & (shared > 0.5 * lengths)
-        return set(rule_ids[near].tolist())
+        near = np.flatnonzero((shared >= least) & (shared_high >= least_high) & (shared > 0.5 * lengths))
+        contained = np.round(shared[near] / lengths[near], 1)
+        best = np.lexsort((-shared[near], -contained))[:_NEAR_RULES]
+        return set(rule_ids[near[best]].tolist())
 
     def _index_words(self) -> tuple[np.ndarray, np.ndarray]:
         """The table of scancode's known words: hash to id."""

@@ -49,7 +49,7 @@ class Pack:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("tokens", "token_count", "content_id", "row_id")
+        return ("tokens", "content_id", "row_id")
 
     @property
     def schema(self) -> pa.Schema:
@@ -57,31 +57,41 @@ class Pack:
 
     def load(self) -> BatchFunction:
         def pack(batch: pa.RecordBatch) -> pa.RecordBatch:
-            batch = batch.filter(batch.column("tokens").is_valid())
             documents = batch.column("row_id").to_numpy()
             order = shuffled(draw(batch.column("content_id"), self.seed), documents)
-            stream = batch.column("tokens").take(pa.array(order)).flatten().to_numpy()
-            lengths = batch.column("token_count").to_numpy()[order]
+            order = order[batch.column("tokens").is_valid().to_numpy(zero_copy_only=False)[order]]
+            stream, lengths = join(batch.column("tokens"), order, self.block)
             return self._blocks(stream, lengths, documents[order])
 
         return pack
 
     def _blocks(self, stream: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> pa.RecordBatch:
-        blocks = -(-len(stream) // self.block)
+        blocks = len(stream) // self.block
         padding = np.zeros(blocks, np.int32)
-        padding[-1:] = blocks * self.block - len(stream)
-        filling = np.full(padding.sum(), stream[-1] if len(stream) else 0, stream.dtype)
-        tokens = pa.array(np.concatenate([stream, filling]), token_type(self.vocabulary))
+        padding[-1:] = len(stream) - lengths.sum()
         entry_blocks, entries, starts = spread(lengths, self.block)
         offsets = pa.array(np.searchsorted(entry_blocks, np.arange(blocks + 1)).astype(np.int32))
         columns = [
-            pa.FixedSizeListArray.from_arrays(tokens, self.block),
+            pa.FixedSizeListArray.from_arrays(pa.array(stream, token_type(self.vocabulary)), self.block),
             pa.ListArray.from_arrays(offsets, pa.array(starts, pa.int32())),
             pa.ListArray.from_arrays(offsets, pa.array(documents[entries], pa.int64())),
             pa.array(self.block - padding, pa.int32()),
             pa.array(padding),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def join(tokens: pa.LargeListArray, order: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """The documents' tokens one after the other, the last repeated to fill a block; and their lengths."""
+    values, offsets = tokens.values.to_numpy(), tokens.offsets.to_numpy()
+    lengths = (offsets[1:] - offsets[:-1])[order]
+    stream = np.empty(-(-lengths.sum() // block) * block, values.dtype)
+    at = 0
+    for document, length in zip(order.tolist(), lengths.tolist(), strict=True):
+        stream[at : at + length] = values[offsets[document] : offsets[document + 1]]
+        at += length
+    stream[at:] = stream[at - 1 : at]
+    return stream, lengths
 
 
 def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

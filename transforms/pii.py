@@ -1,8 +1,8 @@
 """Personal data and secrets: where they stand in a text, and the text without them.
 
 presidio's recognizers find them, and are slow. RE2 therefore looks first, at hundreds of MB/s, for the signs
-without which no recognizer finds anything (`@` between word characters, `://…@`, `AKIA`, `password = "…`), and
-the recognizers run on the lines around these signs alone. The result is the one that the whole text would give.
+without which no recognizer finds anything (`@` between word characters, `://…@`, `AKIA`, `password = "…`),
+and the recognizers run on the lines around these signs alone. The result is the one of the whole text.
 """
 
 from bisect import bisect
@@ -24,7 +24,7 @@ from transforms.pii_recognizers import AFTER, BEFORE, BLOCK_RULES, KINDS, LINE_R
 Span = tuple[int, int, str]
 """Start and end in bytes, and the kind."""
 
-Windows = Callable[[memoryview, Iterator[tuple[int, int]]], Iterator[tuple[int, int]]]
+Windows = Callable[[bytes, Iterator[tuple[int, int]]], Iterator[tuple[int, int]]]
 """From a text and the places of triggers in it to the parts to analyze, in order and apart."""
 
 SPANS = pa.list_(
@@ -60,10 +60,10 @@ class FindPersonalData:
         def find(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
             data, offsets = string_buffers(content)
-            view = memoryview(data)
+            view = data.data
             found = []
             for start, end in pairwise(offsets.tolist()):
-                text = view[start:end]
+                text = bytes(view[start:end])
                 found.append(without_overlap([*blocks.scan(text), *lines.scan(text)]))
             return pa.record_batch([spans_column(found, content)], schema=self.adds)
 
@@ -89,39 +89,36 @@ class Scanner:
             self.triggers.Add(trigger)
         self.triggers.Compile()
 
-    def scan(self, text: memoryview) -> Iterator[Span]:
-        """What the recognizers find in a UTF-8 text; of findings that overlap the earlier rule's comes first."""
+    def scan(self, text: bytes) -> Iterator[Span]:
+        """What the recognizers find in a UTF-8 text; of overlapping ones the earlier rule's comes first."""
         if not self.recognizers:
             return
         hits = (match.span() for match in self.any_trigger.finditer(text))
         for start, end in self.windows(text, hits):
-            window = bytes(text[start:end])
+            window = text[start:end]
             decoded = window.decode()
             byte_of = range(len(window) + 1) if decoded.isascii() else character_starts(window)
-            for rule in sorted(self.triggers.Match(window)):
+            for rule in sorted(self.triggers.Match(window) or ()):
                 for found in self.recognizers[rule].analyze(decoded, []):
-                    yield (
-                        start + int(byte_of[found.start]),
-                        start + int(byte_of[found.end]),
-                        found.entity_type,
-                    )
+                    first, last = int(byte_of[found.start]), int(byte_of[found.end])
+                    yield start + first, start + last, found.entity_type
 
 
-def whole_text(text: memoryview, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def whole_text(text: bytes, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """All of a text that holds a trigger, for shapes of many lines; few texts do."""
     if next(hits, None):
         yield 0, len(text)
 
 
-def lines_around(text: memoryview, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The lines that hold a trigger; of a long one the parts that patterns may reach, joined where they meet."""
+def lines_around(text: bytes, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The lines that hold a trigger; of a long one the parts that patterns reach, joined where they meet."""
     left = right = -1
     for start, end in hits:
-        before = bytes(text[max(0, start - BEFORE) : start])
-        after = bytes(text[end : max(end, start + AFTER)])
-        newline = after.find(b"\n")
-        first = character_edge(text, start - len(before) + before.rfind(b"\n") + 1)
-        last = character_edge(text, end + (newline if newline >= 0 else len(after)))
+        edge = max(0, start - BEFORE)
+        first = character_edge(text, max(edge, text.rfind(b"\n", edge, start) + 1))
+        edge = max(end, min(len(text), start + AFTER))
+        newline = text.find(b"\n", end, edge)
+        last = character_edge(text, edge if newline < 0 else newline)
         if first > right and right >= 0:
             yield left, right
         left, right = first if first > right else left, max(last, right)
@@ -129,7 +126,7 @@ def lines_around(text: memoryview, hits: Iterator[tuple[int, int]]) -> Iterator[
         yield left, right
 
 
-def character_edge(text: memoryview, position: int) -> int:
+def character_edge(text: bytes, position: int) -> int:
     """The position, or the next one that does not cut a UTF-8 character."""
     while position < len(text) and text[position] & 0xC0 == 0x80:
         position += 1
@@ -165,7 +162,7 @@ def spans_column(rows: list[list[Span]], content: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True)
 class Redact:
-    """Puts `<EMAIL_ADDRESS>`, `<PASSWORD>`, `<PRIVATE_KEY>`… in the place of what `FindPersonalData` found."""
+    """Puts `<EMAIL_ADDRESS>`, `<PRIVATE_KEY>` and so on in the place of what `FindPersonalData` found."""
 
     @property
     def reads(self) -> tuple[str, ...]:

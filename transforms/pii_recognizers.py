@@ -86,7 +86,7 @@ def is_password(value: str) -> bool:
 
 
 def is_token(value: str) -> bool:
-    """A random key: digits in two places or more; 3 bits a character if hexadecimal, 3.5 if not (gitleaks)."""
+    """A random key: digits in two places; 3 bits a character if hexadecimal, 3.5 if not (gitleaks)."""
     if UUID.fullmatch(value) or TEMPLATE.search(value) or words(value) or not re.search(r"[A-Za-z]", value):
         return False
     hexadecimal = re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", value)
@@ -208,7 +208,7 @@ BARE = r"[^\s\"'`(){}\[\]<>,;$\\]"
 
 
 def _quoted(key: str, value: str) -> tuple[str, str]:
-    """Trigger and pattern of a quoted literal: assigned to or compared with a name with `key` in it, or passed."""
+    """Trigger and pattern of a quoted literal, assigned to or compared with a name with `key` in it."""
     typed = r":[ \t]?[A-Za-z\[\]|.? ]"
     trigger = (
         rf"(?i:{key})[\w.-]*[\"'\])]{{0,2}}[ \t]*(?::?=+>?|!=+|:|\(|{typed}+=)[ \t]*"
@@ -249,7 +249,10 @@ NO_VERSION = (
     r"(?<!(?i:version|release|\bver|\brev|\bbuild|\boid|section|chapter|\brfc)[^\n]{0,24})(?<![<>=]= ?)"
 )
 NO_COORDINATES = r"(?<![ ,A-Za-z-]\d{0,4}\.\d{1,4}[ ,])"
-GROUPED_CARD = r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -])\d{6}\2\d{5}"
+GROUPED_CARD = (
+    r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}"
+    r"|3[47]\d{2}([ -])\d{6}\2\d{5}"
+)
 PLAIN_CARD = (
     r"(?<=(?i:card|visa|amex|cc_?num)[^\n0-9]{0,30})"
     r"(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|6(?:011|5\d{2})\d{12}|3[47]\d{13})"
@@ -358,8 +361,8 @@ LINE_RULES = (
          rf"(?<![\w.,+-])(?:{GROUPED_CARD}|{PLAIN_CARD})(?![\w+-]|[.,]\d)", bool, "CreditCardRecognizer"),
     Rule("IBAN_CODE", "ISO 13616; presidio (checksum)",
          r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}",
-         r"(?<![\w+/-])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)"
-         r"(?![\w+/=-])", bool, "IbanRecognizer"),
+         r"(?<![\w+/-])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})"
+         r"((?:[ -]?[A-Z0-9]{4})?)((?:[ -]?[A-Z0-9]{1,3})?)(?![\w+/=-])", bool, "IbanRecognizer"),
     Rule("CRYPTO", "Bitcoin wiki: invoice address, BIP 173; presidio (checksum)",
          r"\b(?:bc1[ac-hj-np-z02-9]{8}|[13][1-9A-HJ-NP-Za-km-z]{25})",
          r"(?<![\w+/-])(?:bc1[ac-hj-np-z02-9]{8,87}|[13][1-9A-HJ-NP-Za-km-z]{25,34})(?![\w+/=-])",
@@ -415,10 +418,9 @@ def load_recognizers(rules: tuple[Rule, ...]) -> "list[PatternRecognizer]":
             return bool(offline_suffixes()(pattern_text).fqdn)
 
     def recognizer(rule: Rule) -> "PatternRecognizer":
-        if rule.presidio == "EmailRecognizer":
+        base: Any = getattr(predefined_recognizers, rule.presidio, presidio_analyzer.PatternRecognizer)
+        if base is predefined_recognizers.EmailRecognizer:
             base = OfflineEmailRecognizer
-        else:
-            base = getattr(predefined_recognizers, rule.presidio, presidio_analyzer.PatternRecognizer)
 
         class CodeRecognizer(base):
             def validate_result(self, pattern_text: str) -> bool | None:

@@ -115,7 +115,7 @@ def broken(batch: pa.RecordBatch, rule: Rule, threshold: float | bool) -> pa.Arr
     else:
         rows = pc.greater(measure, threshold)
     if rule.exempt:
-        spared = pc.is_in(batch.column("language"), pa.array(rule.exempt, pa.string()))
+        spared = pc.is_in(batch.column("language").cast(pa.string()), pa.array(rule.exempt, pa.string()))
         rows = pc.and_not(rows, spared)
     return pc.fill_null(rows, False)
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import COPIES, field
-from transforms.quality import quality_reason
+from transforms.license_class import STRICTNESS
+from transforms.quality import MEASURES, quality_reason
 
 FAILED = (
     "input.not_utf8",
@@ -59,20 +60,7 @@ class CheapRules:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (
-            "input_reason",
-            "input_detail",
-            "size",
-            "language",
-            "language_type",
-            "max_line_length",
-            "mean_line_length",
-            "alnum_fraction",
-            "digit_fraction",
-            "hex_fraction",
-            "generated",
-            "minified",
-        )
+        return ("input_reason", "input_detail", "language_type", *MEASURES)
 
     @property
     def adds(self) -> pa.Schema:
@@ -215,3 +203,35 @@ class Decide:
             return pa.RecordBatch.from_arrays([decision, kept], schema=self.adds)
 
         return decide
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Columns that sort the better of two files with one content, or nearly one, to the front.
+
+    Files that the rules so far keep come first, then those under the more liberal licence.
+    """
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("cheap_reason", "license_kept", "license_class")
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [
+                field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False),
+                field("license_rank", pa.int8(), "0 for permissive, then ever stricter; unknown last", nullable=False),
+            ]
+        )
+
+    def load(self) -> BatchFunction:
+        ranks = pa.array(sorted(STRICTNESS, key=lambda name: (name == "unknown", STRICTNESS.index(name))))
+
+        def rank(batch: pa.RecordBatch) -> pa.RecordBatch:
+            dropped = pc.or_(pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept")))
+            rank = pc.index_in(batch.column("license_class"), value_set=ranks)
+            rank = pc.cast(pc.fill_null(rank, len(ranks) - 1), pa.int8())
+            return pa.RecordBatch.from_arrays([dropped, rank], schema=self.adds)
+
+        return rank

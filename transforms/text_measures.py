@@ -205,8 +205,9 @@ def count_beyond_ascii(text: np.ndarray, classes: np.ndarray, counts: np.ndarray
         point = np.int64(lead) & (0x7F >> width)
         for k in range(i + 1, min(i + width, size)):
             point = point << 6 | text[k] & 0x3F
-        counts[LETTERS] += (classes[point] & LETTER) != 0
-        counts[LETTERS_AND_DIGITS] += (classes[point] & WORD) != 0
+        if point < len(classes):
+            counts[LETTERS] += (classes[point] & LETTER) != 0
+            counts[LETTERS_AND_DIGITS] += (classes[point] & WORD) != 0
         i += width
 
 

@@ -2,8 +2,8 @@
 
 The vocabulary is laid out as GPT-2's and CodeGen's: 256 bytes, merges, `<|endoftext|>` (together `vocab_size`
 ids), and on top 38 runs of 31 to 2 spaces and 9 to 2 tabs, for the indentation of code (Nijkamp et al. 2022,
-CodeGen, appendix A; the ids' order is that of the published tokenizer). With GPT-2's vocab_size of 50257 that
-makes 50295 ids, which fit uint16.
+CodeGen; the ids' order is that of its released code). With GPT-2's vocab_size of 50257 that makes 50295 ids,
+which fit uint16.
 
 A sample of the documents is drawn by a hash of seed and content id, so that it depends neither on the order
 nor on the sharding of the corpus.
@@ -158,8 +158,7 @@ class TrainTokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
-    """A byte-level BPE (Sennrich et al. 2016; Radford et al. 2019, section 2.2) with CodeGen's runs of
-    blanks.
+    """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019, section 2.2), with CodeGen's runs of blanks.
 
     The trainer breaks ties by token id, and its ids begin with the 256 bytes in a fixed order, so equal texts
     give an equal tokenizer.

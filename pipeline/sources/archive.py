@@ -52,7 +52,9 @@ ZIP_ENDINGS = (".zip", ".whl", ".egg", ".jar")
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 MAX_SHARES = 16
-"""Splits of one compressed tar. Each decompresses it whole: more would repeat more than they spread."""
+"""Splits of one tar. Each passes over all of it, so more would repeat more than they spread."""
+DECOMPRESSION_SHARE = 2
+"""Times the aimed-at size that a share of a compressed tar has, for the same reason."""
 STRIPE = 1 << 18
 """The shares of a tar take turns by this many uncompressed bytes: no share needs to know how long it is."""
 IN_MEMORY = 32 << 20
@@ -91,9 +93,11 @@ class ArchiveSource:
 def _shares(place: Place, target: int) -> Iterator["ArchivePart"]:
     ending = next((ending for ending in GROWTH if place.name.lower().endswith(ending)), "")
     size = place.size * GROWTH.get(ending, 4)
-    shares = max(1, -(-size // max(target, 1)))
-    if ending not in ZIP_ENDINGS:
-        shares = min(shares, MAX_SHARES)
+    if ending in ZIP_ENDINGS:
+        shares = -(-size // target)
+    else:
+        shares = min(MAX_SHARES, -(-size // (target if ending == ".tar" else target * DECOMPRESSION_SHARE)))
+    shares = max(1, shares)
     origin = Origin(f"archive:{place.uri}", without_endings(place.name, tuple(GROWTH)))
     for share in range(shares):
         yield ArchivePart(place, origin, share, shares, size // shares)
@@ -225,8 +229,8 @@ def _fetched(place: Place) -> Callable[[], ByteFile]:
     """Opens the archive, as often as asked for; a small one is held in memory, so that it is fetched once."""
     if place.size > IN_MEMORY:
         return place.open
-    with place.open() as file:
-        data = file.read(IN_MEMORY + 1) or b""
+    with place.open() as file, io.BufferedReader(file) as buffered:
+        data = buffered.read(place.size)
     return lambda: io.BytesIO(data)
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pipeline.sources import Split, grouped
-from pipeline.sources.files import SourceError, find_folders, reason
+from pipeline.sources.files import Place, SourceError, find_folders, reason
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
     FILE_KINDS,
@@ -41,11 +41,19 @@ class DirectorySource:
 
     def _parts(self, target: int, limits: Limits) -> Iterator["FolderPart"]:
         for place in find_folders(self.uri):
-            if not os.access(place.path, os.R_OK | os.X_OK) and place.uri == self.uri:
-                raise SourceError(f"{self.uri}: permission denied; let this user read the folder")
+            if place.uri == self.uri.rstrip("/"):
+                _check_readable(place)
             origin = Origin(f"directory:{place.uri}", place.name)
             for piece in pieces(walk(place.path, VERSION_CONTROL), target, limits):
                 yield FolderPart(place.path, VERSION_CONTROL, origin, piece)
+
+
+def _check_readable(place: Place) -> None:
+    """A folder that the recipe names itself must be readable; one among many becomes a failed row."""
+    try:
+        os.listdir(place.path)
+    except OSError as error:
+        raise SourceError(f"{place.uri}: {reason(error)}; give read permission on the folder") from None
 
 
 class Entry(NamedTuple):

@@ -89,6 +89,14 @@ def find_folders(uri: str) -> list[Place]:
     return places
 
 
+def open_listed(place: Place) -> io.RawIOBase:
+    """A file that the plan itself looks into. Raises SourceError where it cannot be opened."""
+    try:
+        return place.open()
+    except (OSError, Interrupted) as error:
+        raise SourceError(f"{place.uri}: cannot be read ({reason(error)}); check its permissions") from None
+
+
 def without_endings(name: str, endings: tuple[str, ...]) -> str:
     """A name less the longest of the endings that it has."""
     lowered = name.lower()

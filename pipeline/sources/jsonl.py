@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from pipeline.sources import Split, grouped
-from pipeline.sources.files import Place, SourceError, find_files, reason
+from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
 from pipeline.sources.streams import Bomb, ByteFile, Corrupt, bounded, compression
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
@@ -40,10 +40,7 @@ class JsonlSource:
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
-    try:
-        compressed, available = _first_object(place)
-    except OSError as error:
-        raise SourceError(f"{place.uri}: cannot be read ({reason(error)}); check its permissions") from None
+    compressed, available = _first_object(place)
     if available and (problem := columns.problem(place, available)):
         raise SourceError(problem)
     cuts = 1 if compressed else max(1, -(-place.size // max(target, 1)))
@@ -55,7 +52,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]
 
 def _first_object(place: Place) -> tuple[bool, list[str]]:
     """Whether the file is compressed, and the names in its first line if that is an object."""
-    with place.open() as file:
+    with open_listed(place) as file:
         compressed = compression(file.read(6) or b"") is not None
         try:
             line = next(_lines(_chunks(file, 0, DEFAULT_LIMITS), HEAD))[0]

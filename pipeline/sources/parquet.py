@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources import Split, grouped
-from pipeline.sources.files import Place, SourceError, find_files, reason
+from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
 
@@ -42,8 +42,9 @@ class ParquetSource:
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart"]:
+    file = open_listed(place)
     try:
-        with place.open() as file:
+        with file:
             table = pq.ParquetFile(file)
             metadata, schema = table.metadata, table.schema_arrow
     except READ_ERRORS as error:

@@ -23,6 +23,7 @@ NOT_REGULAR = {
     b"6": "fifo",
     b"S": "sparse file",
 }
+REGULAR = (b"0", b"\0", b"7")
 WITHOUT_DATA = b"123456"
 EXTENDED = b"xXgLK"
 
@@ -135,9 +136,9 @@ def _commit(records: dict[bytes, bytes]) -> str | None:
 
 
 def _kind(flag: bytes, name: bytes, records: dict[bytes, bytes]) -> str:
-    if flag == b"5" or (flag in b"0\0" and name.endswith(b"/")):
+    if flag == b"5" or (flag in REGULAR and name.endswith(b"/")):
         return "folder"
-    if flag in b"0\07":
+    if flag in REGULAR:
         return "sparse file" if any(key.startswith(b"GNU.sparse.") for key in records) else "file"
     return NOT_REGULAR.get(flag) or f"tar type {ascii(flag)[2:-1]}"
 

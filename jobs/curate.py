@@ -1,0 +1,415 @@
+"""The main plan: from a recipe's sources to files, measures, copies, corpus, ledger and tokens.
+
+Steps that read contents are `Map`s over aligned shards; what must meet across shards travels as keys in `Shuffle`s.
+Folders with a leading underscore are the plan's own; the others are public.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.recipe import (
+    ArchiveSource,
+    DirectorySource,
+    EnvironmentSource,
+    JsonlSource,
+    ParquetSource,
+    Recipe,
+    RecipeError,
+    SourceBlock,
+)
+from pipeline.plan import Emit, Input, Map, Output, Plan, Shuffle, Step
+from pipeline.sources import Limits, Source, Split
+from pipeline.sources.archive import ArchiveSource as Archives
+from pipeline.sources.directory import DirectorySource as Directories
+from pipeline.sources.environment import EnvironmentSource as Environment
+from pipeline.sources.jsonl import JsonlSource as Jsonl
+from pipeline.sources.parquet import ParquetSource as Parquet
+from pipeline.sources.tables import Columns
+from schemas.contracts import Transform
+from schemas.datasets import COPIES, LEDGER, SOURCE_ROW
+from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
+from transforms.conditional import Unmeasured, Where
+from transforms.decontaminate import Decontaminate
+from transforms.language import Language
+from transforms.license import LicenseScan
+from transforms.license_resolve import LicenseResolve
+from transforms.license_rule import LicenseRule
+from transforms.minhash import MinHash, ShingleSets
+from transforms.near_duplicates import Groups, Verdicts
+from transforms.pack import Pack, ShuffleBlocks
+from transforms.pii import FindPersonalData, Redact
+from transforms.rules import CheapRules, ContentRules, Decide, Pending, Preference
+from transforms.text_measures import TextMeasures
+from transforms.tokenizer import (
+    Encode,
+    GivenTokenizer,
+    SampleDocuments,
+    SumSizes,
+    TrainTokenizer,
+)
+from transforms.toxicity import Toxicity
+
+SPLITS = 64
+"""Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
+SPLIT_BYTES = (4 << 20, 256 << 20)
+"""Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
+PARTITION_BYTES = 256 << 20
+"""Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
+
+
+def curation(recipe: Recipe) -> Plan:
+    """The plan of a recipe. Lists the sources; reads nothing of them.
+
+    Raises SourceError for a mistake in a source, RecipeError for one in the recipe.
+    """
+    return Plan.of(*_Curation.of(recipe).steps())
+
+
+@dataclass(frozen=True)
+class _Curation:
+    recipe: Recipe
+    limits: Limits
+    splits: tuple[Split, ...]
+    partitions: int
+
+    @staticmethod
+    def of(recipe: Recipe) -> "_Curation":
+        limits = Limits(**recipe.input.model_dump())
+        sources = [_source(block) for block in recipe.sources]
+        # Listed once in coarse splits to learn the size, then cut to it.
+        size = sum(split.size for source in sources for split in source.splits(SPLIT_BYTES[1], limits))
+        target = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
+        splits = tuple(split for source in sources for split in source.splits(target, limits))
+        return _Curation(recipe, limits, splits, max(1, -(-size // PARTITION_BYTES)))
+
+    def steps(self) -> list[Step]:
+        """All steps in order; what the recipe switches off has none."""
+        return [
+            self._ingest(),
+            *(self._license() if self.recipe.license.enabled else []),
+            *(self._groups() if self._finds_copies else []),
+            self._annotate(),
+            *self._copies(),
+            self._select(),
+            *(self._tokenize() if self.recipe.tokenize.enabled else []),
+        ]
+
+    @property
+    def _finds_copies(self) -> bool:
+        return self.recipe.dedup.exact.enabled or self.recipe.dedup.near.enabled
+
+    # files: one row per file, with what is cheap to measure
+
+    def _ingest(self) -> Map:
+        near = self.recipe.dedup.near
+        minhash = MinHash(near.ngram, near.permutations)
+        measures = (Language(), TextMeasures(), minhash if near.enabled else Unmeasured(minhash.adds))
+        return Map(
+            "ingest",
+            (Output("files", (*SOURCE_ROW.names, *_added(*measures))),),
+            shards=len(self.splits),
+            splits=self.splits,
+            limits=self.limits,
+            transforms=measures,
+        )
+
+    # licenses: what each file states, weighed with what its repository states
+
+    def _license(self) -> list[Step]:
+        scan, resolve = LicenseScan(), LicenseResolve()
+        stated = Map(
+            "scan",
+            (Output("_work/license_scan", _added(scan)),),
+            shards=len(self.splits),
+            inputs=(Input("files", scan.reads),),
+            transforms=(scan,),
+        )
+        names = Input("files", ("row_id", "repo", "path", "claimed_license"))
+        resolved = Shuffle(
+            "license",
+            (Emit((names, Input("_work/license_scan", _added(scan)))),),
+            key="repo",
+            order=("path", "row_id"),
+            partitions=self.partitions,
+            reduce=resolve,
+            output=Output("_work/license", tuple(resolve.schema.names)),
+            conserves=True,
+        )
+        return [stated, resolved, self._homeward("licenses", (Input("_work/license", tuple(resolve.schema.names)),))]
+
+    def _homeward(self, dataset: str, *inputs: tuple[Input, ...], **settings: Any) -> Shuffle:
+        """Brings rows back to the shards of `files`, in its order."""
+        columns = settings.pop("columns", inputs[0][0].columns)
+        return Shuffle(
+            f"home_{dataset}",
+            tuple(Emit(given) for given in inputs),
+            key="row_id",
+            order=settings.pop("order", ()),
+            partitions=len(self.splits),
+            output=Output(dataset, columns),
+            homeward=True,
+            **settings,
+        )
+
+    def _licensed(self) -> tuple[tuple[Input, ...], tuple[Transform, ...]]:
+        """Input and transforms that give every row its licence, and the rule's word on it."""
+        names = tuple(name for name in LICENSE_RESOLVED.names if name != "row_id")
+        if self.recipe.license.enabled:
+            return (Input("licenses", names),), (self._license_rule,)
+        unmeasured = pa.schema([LICENSE_RESOLVED.field(name) for name in names])
+        return (), (Unmeasured(unmeasured), self._license_rule)
+
+    @property
+    def _license_rule(self) -> LicenseRule:
+        return LicenseRule(tuple(self.recipe.license.keep) if self.recipe.license.enabled else None)
+
+    # groups: exact copies, and components of files that may be near copies
+
+    def _groups(self) -> list[Step]:
+        dedup = self.recipe.dedup
+        bands, rows = optimal_bands(dedup.near.threshold, dedup.near.permutations)
+        order = pa.schema([*Preference().adds, SOURCE_ROW.field("repo"), SOURCE_ROW.field("path")])
+        buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
+        licenses, transforms = self._licensed()
+        read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
+        candidates = Shuffle(
+            "candidates",
+            (
+                Emit(
+                    (Input("files", _distinct(read)), *licenses),
+                    (*transforms, self._cheap_rules, Preference()),
+                    buckets,
+                ),
+            ),
+            key="key",
+            order=("check", *order.names, "row_id"),
+            partitions=self.partitions,
+            reduce=BucketEdges(),
+            output=Output("_work/edges", tuple(BucketEdges().schema.names)),
+        )
+        tied = tuple(Components().schema.names)
+        components = Shuffle(
+            "components",
+            (Emit((Input("_work/edges", tuple(BucketEdges().schema.names)),)),),
+            key="left",
+            order=("right", "exact"),
+            partitions=1,
+            reduce=Components(),
+            output=Output("_work/components", tied),
+        )
+        beside = Shuffle(
+            "groups",
+            (
+                Emit((Input("files", ("row_id",)),), (Alone(), Tied(False))),
+                Emit((Input("_work/components", tied),), (Tied(True),)),
+            ),
+            key="row_id",
+            order=("tied",),
+            partitions=len(self.splits),
+            output=Output("_work/groups", tuple(GROUPS.names)),
+            reduce=Beside(),
+            homeward=True,
+        )
+        return [candidates, components, beside]
+
+    def _grouped(self) -> tuple[tuple[Input, ...], tuple[Transform, ...]]:
+        """Input and transforms that give every row its exact group and component."""
+        if self._finds_copies:
+            return (Input("_work/groups", tuple(GROUPS.names)),), ()
+        return (), (Alone(),)
+
+    @property
+    def _cheap_rules(self) -> CheapRules:
+        keep, quality = self.recipe.languages.keep, self.recipe.quality
+        names = tuple(keep) if isinstance(keep, list) else None
+        thresholds = tuple(sorted(quality.thresholds().items())) if quality.enabled else ()
+        return CheapRules(names, keep == "programming", thresholds)
+
+    # measures: what costs more, once per distinct content that the rules have kept so far
+
+    def _annotate(self) -> Map:
+        recipe = self.recipe
+        measures = [
+            Where("pending", transform) if enabled else Unmeasured(transform.adds)
+            for transform, enabled in (
+                (Toxicity(), recipe.toxicity.enabled),
+                (Decontaminate(tuple(recipe.decontaminate.benchmarks)), recipe.decontaminate.enabled),
+                (FindPersonalData(), recipe.pii.enabled),
+            )
+        ]
+        licenses, rule = self._licensed()
+        groups, alone = self._grouped()
+        return Map(
+            "annotate",
+            (Output("measures", _added(*measures)),),
+            shards=len(self.splits),
+            inputs=(Input("files", _distinct(("row_id", "content", *self._cheap_rules.reads))), *licenses, *groups),
+            transforms=(*rule, *alone, self._cheap_rules, Pending(), *measures),
+        )
+
+    @property
+    def _content_rules(self) -> ContentRules:
+        toxicity, pii = self.recipe.toxicity, self.recipe.pii
+        return ContentRules(toxicity.max if toxicity.enabled else None, pii.enabled and pii.policy == "drop")
+
+    # copies: each file's cluster, survivor and final licence
+
+    def _copies(self) -> list[Step]:
+        near = self.recipe.dedup.near
+        verdicts = Verdicts(near.threshold, self._license_rule)
+        licenses, rule = self._licensed()
+        groups, alone = self._grouped()
+        read = ("row_id", "repo", "path", "content_id", "content", *self._cheap_rules.reads)
+        judged = Emit(
+            (
+                Input("files", _distinct(read)),
+                *licenses,
+                *groups,
+                Input("measures", self._content_rules.reads),
+            ),
+            (
+                *rule,
+                *alone,
+                self._cheap_rules,
+                self._content_rules,
+                Preference(),
+                OwnReason(),
+                Where("compared", ShingleSets(near.ngram)),
+            ),
+            Keep(verdicts.reads),
+        )
+        verdict = Shuffle(
+            "verdicts",
+            (judged,),
+            key="component",
+            order=("ineligible", "license_rank", "repo", "path", "row_id"),
+            partitions=self.partitions,
+            reduce=verdicts,
+            output=Output("_work/verdicts", tuple(COPIES.names)),
+            conserves=True,
+        )
+        return [verdict, self._homeward("copies", (Input("_work/verdicts", tuple(COPIES.names)),))]
+
+    # corpus and ledger: the fate of every file
+
+    def _select(self) -> Map:
+        recipe = self.recipe
+        redact = Where("kept", Redact()) if recipe.pii.enabled else Unredacted()
+        is_arrow = recipe.output.format == "arrow"
+        measured = tuple(name for name in MEASURED if name != "language")
+        corpus = Output(
+            "corpus",
+            (
+                *("repo", "revision", "path", ("content", "redacted"), "content_id", "size", "language", "license"),
+                *("license_class", "license_evidence", "natural_language", "cluster", "pii_kinds", *measured),
+            ),
+            where="kept",
+            matches="decision=kept",
+            format=recipe.output.format,
+            file_name="data-{shard:05d}-of-{shards:05d}.arrow" if is_arrow else "part-{shard:05d}.parquet",
+        )
+        copies = tuple(name for name in COPIES.names if name not in ("row_id", "copies", "similarity"))
+        return Map(
+            "select",
+            (corpus, Output("ledger", tuple(LEDGER.names), tally=("decision", "reason"))),
+            shards=recipe.output.shards,
+            inputs=(
+                Input("files", _distinct((*SOURCE_ROW.names[:7], "language", *measured))),
+                Input("copies", copies),
+                Input("measures", ("pii", "toxicity", "natural_language")),
+            ),
+            transforms=(Decide(), redact),
+        )
+
+    # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled
+
+    def _tokenize(self) -> list[Step]:
+        settings, seed = self.recipe.tokenize, self.recipe.seed
+        trained = _tokenizer(settings)
+        vocabulary, block = trained.vocabulary, settings.block
+        sample = SampleDocuments(settings.sample_bytes, seed)
+        size = Shuffle(
+            "corpus_size",
+            (Emit((Input("corpus", ("size",)),), (), SumSizes()),),
+            key="size",
+            order=(),
+            partitions=1,
+            reduce=SumSizes(),
+            output=Output("_work/corpus_size", ("size",)),
+        )
+        train = Shuffle(
+            "tokenizer",
+            (Emit((Input("corpus", sample.reads),), (), sample),),
+            key="draw",
+            order=("content",),
+            partitions=1,
+            reduce=trained,
+            output=Output("tokenizer", ("name", "data"), format="files"),
+        )
+        pack, shuffle = Pack(block, vocabulary, seed), ShuffleBlocks(block, vocabulary, seed)
+        encode = Map(
+            "tokenize",
+            (Output("_work/blocks", tuple(pack.schema.names), format="arrow", file_name="part-{shard:05d}.arrow"),),
+            shards=self.recipe.output.shards,
+            inputs=(Input("corpus", ("row_id", "content_id", "content")),),
+            transforms=(Encode(vocabulary),),
+            reduce=pack,
+            balance=("token_count", "token_count"),
+        )
+        mix = Map(
+            "shuffle",
+            (Output("tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"),),
+            shards=self.recipe.output.shards,
+            inputs=(Input("_work/blocks", tuple(pack.schema.names)),),
+            reduce=shuffle,
+            balance=("token_count", "token_count"),
+            transposed=True,
+        )
+        return [size, train, encode, mix]
+
+
+def _source(block: SourceBlock) -> Source:
+    match block:
+        case EnvironmentSource():
+            return Environment()
+        case ArchiveSource():
+            return Archives(block.uri)
+        case DirectorySource():
+            return Directories(block.uri)
+        case ParquetSource():
+            return Parquet(block.uri, Columns(**block.columns))
+        case JsonlSource():
+            return Jsonl(block.uri, Columns(**block.columns))
+
+
+def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
+    if settings.tokenizer is None:
+        return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block)
+    try:
+        given = GivenTokenizer(Path(settings.tokenizer).read_bytes(), settings.block)
+        _ = given.vocabulary
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"tokenize.tokenizer: {settings.tokenizer}: {error}") from error
+    return given
+
+
+def _added(*transforms: Transform) -> tuple[str, ...]:
+    return tuple(name for transform in transforms for name in transform.adds.names)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def estimate(plan: Plan) -> list[str]:
+    """Size, time and cost of a plan's run, from the sources' size and the speed measured in BENCHMARKS.md."""
+    first = plan.steps[0]
+    assert isinstance(first, Map)
+    size = sum(split.size for split in first.splits) / 1e6
+    core_seconds = size / MEGABYTES_PER_CORE_SECOND
+    return [
+        f"about {size:,.0f} MB of text in {len(first.splits)} splits",
+        f"about {core_seconds / 60:,.1f} core minutes, at {MEGABYTES_PER_CORE_SECOND} MB/s a core",
+        f"about {core_seconds / 3600 * DOLLARS_PER_CORE_HOUR:,.2f} $ on Dataflow workers, at "
+        f"{DOLLARS_PER_CORE_HOUR} $ a vCPU hour, without storage and shuffle",
+    ]

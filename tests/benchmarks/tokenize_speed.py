@@ -1,0 +1,103 @@
+"""Speed of decontamination, tokenizer training, encoding and packing, on one core.
+
+    python -m tests.benchmarks.tokenize_speed [FOLDER] [--megabytes 64]
+
+reads text files below FOLDER (by default the packages of this Python environment) and prints MB/s of text.
+"""
+
+import argparse
+import os
+import random
+import resource
+import sysconfig
+import time
+from collections.abc import Callable
+from hashlib import sha1
+from pathlib import Path
+
+import pyarrow as pa
+
+from transforms.decontaminate import Decontaminate
+from transforms.pack import Pack, ShuffleBlocks
+from transforms.tokenizer import Encode, SampleDocuments, SumSizes, TrainTokenizer
+
+SAMPLE_BYTES = 32 << 20
+LONG = 1_000_000
+WORST = {
+    "one letter": "a" * LONG,
+    "random letters": "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=LONG)),
+    "random digits": "".join(random.Random(0).choices("0123456789", k=LONG)),
+    "spaces": " " * LONG,
+    "line ends": "\n" * LONG,
+    "random ideographs": "".join(chr(random.Random(n).randrange(0x4E00, 0x9FFF)) for n in range(LONG // 3)),
+}
+
+
+def corpus(folder: Path, megabytes: int) -> pa.RecordBatch:
+    """Text files in a random order, as corpus rows."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    random.Random(0).shuffle(paths)
+    texts: dict[str, str] = {}
+    size = 0
+    for path in paths:
+        data = path.read_bytes() if path.stat().st_size < 1 << 20 else b"\0"
+        try:
+            texts[sha1(data).hexdigest()] = data.decode()
+        except UnicodeDecodeError:
+            continue
+        size += len(data)
+        if size > megabytes * 1e6:
+            break
+    texts = {name: text for name, text in texts.items() if "\0" not in text}
+    columns = {"content_id": list(texts), "content": list(texts.values()), "row_id": range(len(texts))}
+    return pa.record_batch({name: pa.array(values) for name, values in columns.items()})
+
+
+def timed(function: Callable[[pa.RecordBatch], pa.RecordBatch], batch: pa.RecordBatch) -> tuple:
+    """The function's result and the CPU seconds it took, all threads together."""
+    started = time.process_time()
+    result = function(batch)
+    return result, time.process_time() - started
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("folder", nargs="?", type=Path, default=Path(sysconfig.get_path("purelib")))
+    arguments.add_argument("--megabytes", type=int, default=64)
+    chosen = arguments.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    batch = corpus(chosen.folder, chosen.megabytes)
+    megabytes = sum(len(text.as_py().encode()) for text in batch["content"]) / 1e6
+    print(f"{batch.num_rows} files, {megabytes:.0f} MB; CPU seconds of one core")
+
+    find = Decontaminate().load()
+    find(batch.slice(0, 1))
+    _, seconds = timed(find, batch)
+    print(f"decontaminate  {megabytes / seconds:8.1f} MB/s")
+
+    sizes = pa.record_batch({"size": pa.array([int(megabytes * 1e6)])})
+    corpus_size = pa.Table.from_batches([SumSizes().load()(sizes)])
+    sample, seconds = timed(SampleDocuments(SAMPLE_BYTES).load(corpus_size), batch)
+    print(f"sample         {megabytes / seconds:8.1f} MB/s")
+    tokenizer, seconds = timed(TrainTokenizer(sample_bytes=SAMPLE_BYTES).load(), sample)
+    print(f"train          {seconds:8.1f} s for {min(SAMPLE_BYTES / 1e6, megabytes):.0f} MB of sample")
+
+    encode = Encode().load(pa.Table.from_batches([tokenizer]))
+    tokens, seconds = timed(encode, batch)
+    count = sum(tokens["token_count"].to_pylist())
+    print(f"encode         {megabytes / seconds:8.1f} MB/s, {megabytes * 1e6 / count:.2f} bytes a token")
+    columns = [*tokens.columns, batch["content_id"], batch["row_id"]]
+    documents = pa.RecordBatch.from_arrays(columns, [*tokens.schema.names, "content_id", "row_id"])
+    blocks, seconds = timed(Pack(vocabulary=Encode().vocabulary).load(), documents)
+    print(f"pack           {megabytes / seconds:8.1f} MB/s, {count / seconds / 1e6:.0f} million tokens/s")
+    _, seconds = timed(ShuffleBlocks(vocabulary=Encode().vocabulary).load(), blocks)
+    print(f"shuffle        {megabytes / seconds:8.1f} MB/s")
+
+    for name, text in WORST.items():
+        _, seconds = timed(encode, pa.record_batch({"content": [text]}))
+        print(f"encode 1 MB of {name:18} {seconds:6.2f} s")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
