@@ -6,6 +6,9 @@ Folders with a leading underscore are the plan's own; the others are public.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from jobs.recipe import (
     ArchiveSource,
@@ -16,6 +19,7 @@ from jobs.recipe import (
     Recipe,
     RecipeError,
     SourceBlock,
+    TokenizeBlock,
 )
 from pipeline.plan import Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
@@ -30,15 +34,16 @@ from schemas.datasets import COPIES, LEDGER, SOURCE_ROW
 from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate
+from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseScan
-from transforms.license_resolve import LicenseResolve
+from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
 from transforms.minhash import MinHash, ShingleSets
-from transforms.near_duplicates import Groups, Verdicts
+from transforms.near_duplicates import Verdicts
 from transforms.pack import Pack, ShuffleBlocks
-from transforms.pii import FindPersonalData, Redact
-from transforms.rules import CheapRules, ContentRules, Decide, Pending, Preference
+from transforms.pii import FindPersonalData, Redact, Unredacted
+from transforms.rules import CheapRules, ContentRules, Decide, OwnReason, Pending, Preference
 from transforms.text_measures import TextMeasures
 from transforms.tokenizer import (
     Encode,
@@ -55,6 +60,10 @@ SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
+MEGABYTES_PER_CORE_SECOND = 2.0
+"""Text curated by one core, whole plan; see BENCHMARKS.md."""
+DOLLARS_PER_CORE_HOUR = 0.056
+"""Dataflow batch workers, one vCPU, list price of us-central1."""
 
 
 def curation(recipe: Recipe) -> Plan:
@@ -135,7 +144,11 @@ class _Curation:
             output=Output("_work/license", tuple(resolve.schema.names)),
             conserves=True,
         )
-        return [stated, resolved, self._homeward("licenses", (Input("_work/license", tuple(resolve.schema.names)),))]
+        return [
+            stated,
+            resolved,
+            self._homeward("licenses", (Input("_work/license", tuple(resolve.schema.names)),)),
+        ]
 
     def _homeward(self, dataset: str, *inputs: tuple[Input, ...], **settings: Any) -> Shuffle:
         """Brings rows back to the shards of `files`, in its order."""
@@ -153,10 +166,10 @@ class _Curation:
 
     def _licensed(self) -> tuple[tuple[Input, ...], tuple[Transform, ...]]:
         """Input and transforms that give every row its licence, and the rule's word on it."""
-        names = tuple(name for name in LICENSE_RESOLVED.names if name != "row_id")
+        names = tuple(name for name in LICENSES.names if name != "row_id")
         if self.recipe.license.enabled:
             return (Input("licenses", names),), (self._license_rule,)
-        unmeasured = pa.schema([LICENSE_RESOLVED.field(name) for name in names])
+        unmeasured = pa.schema([LICENSES.field(name) for name in names])
         return (), (Unmeasured(unmeasured), self._license_rule)
 
     @property
@@ -243,7 +256,11 @@ class _Curation:
             "annotate",
             (Output("measures", _added(*measures)),),
             shards=len(self.splits),
-            inputs=(Input("files", _distinct(("row_id", "content", *self._cheap_rules.reads))), *licenses, *groups),
+            inputs=(
+                Input("files", _distinct(("row_id", "content", *self._cheap_rules.reads))),
+                *licenses,
+                *groups,
+            ),
             transforms=(*rule, *alone, self._cheap_rules, Pending(), *measures),
         )
 
@@ -276,7 +293,7 @@ class _Curation:
                 OwnReason(),
                 Where("compared", ShingleSets(near.ngram)),
             ),
-            Keep(verdicts.reads),
+            columns=_distinct((*verdicts.reads, *Preference().adds.names)),
         )
         verdict = Shuffle(
             "verdicts",
@@ -296,12 +313,21 @@ class _Curation:
         recipe = self.recipe
         redact = Where("kept", Redact()) if recipe.pii.enabled else Unredacted()
         is_arrow = recipe.output.format == "arrow"
-        measured = tuple(name for name in MEASURED if name != "language")
+        measured = (*TextMeasures().adds.names, "language_type", "language_by")
         corpus = Output(
             "corpus",
             (
-                *("repo", "revision", "path", ("content", "redacted"), "content_id", "size", "language", "license"),
-                *("license_class", "license_evidence", "natural_language", "cluster", "pii_kinds", *measured),
+                *(
+                    "repo",
+                    "revision",
+                    "path",
+                    ("content", "redacted"),
+                    "content_id",
+                    "size",
+                    "language",
+                    "license",
+                ),
+                *("license_class", "license_evidence", "cluster", "pii_kinds", "toxicity", *measured),
             ),
             where="kept",
             matches="decision=kept",
@@ -314,9 +340,9 @@ class _Curation:
             (corpus, Output("ledger", tuple(LEDGER.names), tally=("decision", "reason"))),
             shards=recipe.output.shards,
             inputs=(
-                Input("files", _distinct((*SOURCE_ROW.names[:7], "language", *measured))),
+                Input("files", (*SOURCE_ROW.names[:7], "language", *measured)),
                 Input("copies", copies),
-                Input("measures", ("pii", "toxicity", "natural_language")),
+                Input("measures", ("pii", "toxicity")),
             ),
             transforms=(Decide(), redact),
         )
@@ -327,7 +353,7 @@ class _Curation:
         settings, seed = self.recipe.tokenize, self.recipe.seed
         trained = _tokenizer(settings)
         vocabulary, block = trained.vocabulary, settings.block
-        sample = SampleDocuments(settings.sample_bytes, seed)
+        sample = SampleDocuments(settings.sample_bytes, seed, side=("_work/corpus_size",))
         size = Shuffle(
             "corpus_size",
             (Emit((Input("corpus", ("size",)),), (), SumSizes()),),
@@ -349,7 +375,14 @@ class _Curation:
         pack, shuffle = Pack(block, vocabulary, seed), ShuffleBlocks(block, vocabulary, seed)
         encode = Map(
             "tokenize",
-            (Output("_work/blocks", tuple(pack.schema.names), format="arrow", file_name="part-{shard:05d}.arrow"),),
+            (
+                Output(
+                    "_work/blocks",
+                    tuple(pack.schema.names),
+                    format="arrow",
+                    file_name="part-{shard:05d}.arrow",
+                ),
+            ),
             shards=self.recipe.output.shards,
             inputs=(Input("corpus", ("row_id", "content_id", "content")),),
             transforms=(Encode(vocabulary),),
@@ -358,7 +391,11 @@ class _Curation:
         )
         mix = Map(
             "shuffle",
-            (Output("tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"),),
+            (
+                Output(
+                    "tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"
+                ),
+            ),
             shards=self.recipe.output.shards,
             inputs=(Input("_work/blocks", tuple(pack.schema.names)),),
             reduce=shuffle,

@@ -263,10 +263,8 @@ def _check_conservation(job: Job, step: Step, records: list[Record], emitted: in
             f"rows of {step.inputs[0].dataset} read",
         )
     if step.reduce is not None:
-        demand(
-            *(sum(record.balance[side] for record in records) for side in (0, 1)),
-            f"balance of {step.balance}",
-        )
+        before, after = (sum(record.balance[side] for record in records) for side in (0, 1))
+        demand(before, after, f"balance of {step.balance}")
         return
     for output in step.outputs:
         if output.where is None:

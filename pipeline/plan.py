@@ -79,11 +79,12 @@ class Map:
 
 @dataclass(frozen=True)
 class Emit:
-    """The map side of a shuffle: rows of equally sharded inputs, measured, then `combine`d into rows to send."""
+    """The map side of a shuffle: rows of equally sharded inputs, measured, `combine`d into others, cut to `columns`."""
 
     inputs: tuple[Input, ...]
     transforms: tuple[Transform, ...] = ()
     combine: Reducer | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,12 @@ def emitted_schema(emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Schema:
 
 def _reduce_emit(step: str, emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Schema:
     columns = _measure(step, _read(step, emit.inputs, datasets), emit.transforms)
-    return columns if emit.combine is None else _reduce(step, columns, emit.combine)
+    if emit.combine is not None:
+        columns = _reduce(step, columns, emit.combine)
+    if emit.columns is None:
+        return columns
+    _require(step, columns, emit.columns)
+    return pa.schema([columns.field(name) for name in emit.columns])
 
 
 def _read(step: str, inputs: tuple[Input, ...], datasets: dict[str, pa.Schema]) -> pa.Schema:

@@ -25,8 +25,11 @@ class Transform(Protocol):
         """The columns that it adds, each with a `doc` in its field metadata."""
         ...
 
-    def load(self, *sides: pa.Table) -> BatchFunction:
-        """Builds models, automata and caches; gives the function from a batch to the added columns alone."""
+    @property
+    def load(self) -> Callable[..., BatchFunction]:
+        """A method that builds models, automata and caches, and gives the function from a batch to the added columns
+        alone. It takes no argument, or the tables that `side` names.
+        """
         ...
 
 
@@ -47,6 +50,9 @@ class Reducer(Protocol):
         """The rows that it gives."""
         ...
 
-    def load(self, *sides: pa.Table) -> BatchFunction:
-        """Builds what is costly once per worker; gives the function from rows to rows."""
+    @property
+    def load(self) -> Callable[..., BatchFunction]:
+        """A method that builds what is costly once per worker, and gives the function from rows to rows. It takes no
+        argument, or the tables that `side` names.
+        """
         ...

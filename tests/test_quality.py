@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from transforms.quality import MEASURES, PRESETS, RULES, quality_reason
+from transforms.language import language_type
+from transforms.quality import INSPECTED, MEASURES, PRESETS, RULES, quality_reason
 
 GOOD = {
     "size": 1000,
@@ -47,7 +48,12 @@ def test_an_ordinary_file_is_kept(preset: str) -> None:
         ("codex", {"size": 1_000_001}, "quality.max_size", "size 1000001 > 1000000"),
         ("codex", {"generated": True}, "quality.generated", "generated"),
         ("codex", {"alnum_fraction": 0.1234567}, "quality.alnum_fraction", "alnum_fraction 0.1235 < 0.25"),
-        ("starcoder", {"alpha_fraction": 0.2}, "quality.alpha_fraction", "alpha_fraction 0.2 < 0.25"),
+        (
+            "starcoder",
+            {"alpha_fraction": 0.2, "language": "VHDL"},
+            "quality.alpha_fraction",
+            "alpha_fraction 0.2 < 0.25",
+        ),
     ],
 )
 def test_each_rule_tells_its_reason_and_value(preset: str, row: dict, reason: str, detail: str) -> None:
@@ -71,9 +77,30 @@ def test_the_first_broken_rule_is_the_reason() -> None:
     ]
 
 
-def test_assembly_is_spared_the_alpha_filter() -> None:
-    assert judge("starcoder", {"alpha_fraction": 0.1, "language": "Assembly"}) == [(None, None)]
-    assert judge("starcoder", {"alpha_fraction": 0.1, "language": None})[0][0] == "quality.alpha_fraction"
+def test_starcoder_spares_the_languages_that_its_inspectors_spared() -> None:
+    long_line, few_letters = {"max_line_length": 5000}, {"alpha_fraction": 0.1}
+    rows = [
+        long_line | {"language": "SQL"},
+        long_line | {"language": "Java"},
+        long_line | {"language": None},
+        few_letters | {"language": "Python"},
+        few_letters | {"language": "MATLAB"},
+        few_letters | {"language": None},
+    ]
+    assert [reason for reason, _ in judge("starcoder", *rows)] == [
+        None,
+        "quality.max_line_length",
+        "quality.max_line_length",
+        None,
+        "quality.alpha_fraction",
+        None,
+    ]
+    assert judge("codegen", rows[0])[0][0] == "quality.max_line_length"
+
+
+def test_the_inspected_languages_are_linguists() -> None:
+    names = {name for rule in RULES for name in rule.spares + rule.only}
+    assert [name for name in sorted(names) if language_type(name) is None] == []
 
 
 def test_the_preset_none_names_every_threshold_and_keeps_everything() -> None:

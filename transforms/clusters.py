@@ -1,8 +1,9 @@
-"""Candidate duplicates: keys that alike files share, edges between the files of a bucket, connected components.
+"""Candidate duplicates: keys that alike files share, edges within a bucket, connected components.
 
-Near duplicates are found by locality-sensitive hashing: a signature is cut into bands, and files that agree on a whole
-band meet in a bucket (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4). Only keys and row ids
-travel. That two files share a component proves nothing yet: `near_duplicates` measures them.
+Near duplicates are found by locality-sensitive hashing: a signature is cut into bands, and files that agree
+on a whole band meet in a bucket (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4).
+Only keys and row ids travel. That two files share a component proves nothing yet: `near_duplicates` measures
+them.
 """
 
 from collections.abc import Iterator
@@ -20,20 +21,22 @@ from transforms.buffers import string_buffers
 from transforms.minhash import signatures_of
 
 CHUNK_EDGES = 1 << 22
-"""Edges looked at together while components are found: bounds the memory that comes on top of rows and parents."""
+"""Edges looked at together while components are found, which bounds the memory."""
 
 EDGES = pa.schema(
     [
         datasets.field("left", pa.int64(), "row id of the bucket's first file", nullable=False),
         datasets.field("right", pa.int64(), "row id of another file of the bucket", nullable=False),
         datasets.field("exact", pa.bool_(), "whether the bucket is one content, not a band", nullable=False),
-        datasets.field("bucket_size", pa.int64(), "files in the bucket; only on the first edge of a large one"),
+        datasets.field(
+            "bucket_size", pa.int64(), "files in the bucket; only on the first edge of a large one"
+        ),
     ]
 )
 
 
 def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
-    """Bands and rows per band that lose least around a Jaccard similarity: what ``datasketch.MinHashLSH`` takes.
+    """Bands and rows per band that err least about a Jaccard similarity, as in ``datasketch.MinHashLSH``.
 
     False positives and false negatives weigh the same. Raises ValueError for a threshold outside 0 to 1.
     """
@@ -45,12 +48,12 @@ def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Buckets:
-    """Rows to shuffle by `key`, sorted by `check`, the `order` columns and `row_id`: what two alike files share.
+    """Keys that two alike files share: rows to shuffle by `key` and sort by `check`, `order` and `row_id`.
 
-    A file gives one row for its content id (`check` and `key` are 128 of its 160 bits) and, where it has a signature,
-    one for each band (`check` is null, and so are the `order` columns, to travel light). Where exact duplicates are
-    looked for, a content's bands leave a batch once: its other copies hang on by their content id. The `order`
-    columns put first the copy that stands for its content.
+    A file gives one row for its content id (`check` and `key` are 128 of its 160 bits) and, where it has a
+    signature, one for each band (`check` is null, and so are the `order` columns, to travel light). Where
+    exact duplicates are looked for, a content's bands leave a batch once: its other copies hang on by their
+    content id. The `order` columns put first the copy that stands for its content.
     """
 
     bands: int
@@ -71,7 +74,9 @@ class Buckets:
 
     def load(self) -> BatchFunction:
         def emit(batch: pa.RecordBatch) -> pa.RecordBatch:
-            parts = ([self._content_rows(batch)] if self.exact else []) + ([self._band_rows(batch)] if self.near else [])
+            parts = ([self._content_rows(batch)] if self.exact else []) + (
+                [self._band_rows(batch)] if self.near else []
+            )
             table = pa.concat_tables(pa.Table.from_batches([part]) for part in parts).combine_chunks()
             return (table.to_batches() or [self.schema.empty_table().to_batches()[0]])[0]
 
@@ -97,7 +102,9 @@ class Buckets:
 def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """A 64-bit hash of each band of each signature, with the band's number: int64, signatures by bands."""
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
-    keys = np.tile(np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1))
+    keys = np.tile(
+        np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1)
+    )
     for row in range(rows):
         keys = (keys ^ values[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
         keys ^= keys >> np.uint64(32)
@@ -161,30 +168,49 @@ class Components:
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             datasets.ROW_ID,
-            datasets.field("component", pa.int64(), "smallest row id of the files tied to this one", nullable=False),
+            datasets.field(
+                "component", pa.int64(), "smallest row id of the files tied to this one", nullable=False
+            ),
             datasets.field("representative", pa.int64(), "first file of the same content", nullable=False),
+            datasets.field(
+                "compared",
+                pa.bool_(),
+                "first of its content, in a component of several contents",
+                nullable=False,
+            ),
         ]
     )
 
     def load(self) -> BatchFunction:
         def join(batch: pa.RecordBatch) -> pa.RecordBatch:
             left, right = batch.column("left").to_numpy(), batch.column("right").to_numpy()
-            rows, component = components(left, right)
+            rows, root = _roots(left, right)
             exact = np.flatnonzero(batch.column("exact").to_numpy(zero_copy_only=False))
             representative = rows.copy()
             for chunk in _chunks(len(exact)):
                 representative[_ranks(rows, right[exact[chunk]])] = left[exact[chunk]]
-            return pa.RecordBatch.from_arrays([rows, component, representative], schema=self.schema)
+            is_first = representative == rows
+            contents = np.bincount(root[is_first], minlength=len(rows)).astype(root.dtype)
+            compared = pa.array(is_first & (contents[root] > 1))
+            return pa.RecordBatch.from_arrays(
+                [rows, rows[root], representative, compared], schema=self.schema
+            )
 
         return join
 
 
 def components(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct row ids of the edges, ascending, and the smallest row id that each is connected to (all int64).
+    """The row ids of the edges, ascending, and the smallest row id that each is connected to (int64).
 
-    Union-find over the rows' ranks. On top of the edges it takes 20 bytes for each distinct row (28 beyond two thousand
-    million rows) and, for a while, twice as much.
+    Union-find over the rows' ranks. On top of the edges it takes 20 bytes for each distinct row (28 beyond
+    two thousand million rows) and, for a while, twice as much.
     """
+    rows, root = _roots(left, right)
+    return rows, rows[root]
+
+
+def _roots(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct row ids, ascending, and the rank of the smallest that each is connected to."""
     rows = np.empty(0, np.int64)
     for chunk in _chunks(len(left)):
         seen = _distinct(np.sort(np.concatenate([left[chunk], right[chunk]])))
@@ -193,7 +219,7 @@ def components(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndar
     for chunk in _chunks(len(left)):
         _unite(parent, _ranks(rows, left[chunk]), _ranks(rows, right[chunk]))
     _flatten(parent)
-    return rows, rows[parent]
+    return rows, parent
 
 
 def _chunks(edges: int) -> Iterator[slice]:
@@ -205,7 +231,7 @@ def _distinct(ascending: np.ndarray) -> np.ndarray:
 
 
 def _ranks(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where each value stands in `rows`; looked up in order, for a random walk through memory takes four times as long."""
+    """Where each value stands in `rows`: looked up in order, for a random walk takes four times as long."""
     order = np.argsort(values)
     ranks = np.empty(len(values), np.int64)
     ranks[order] = np.searchsorted(rows, values[order])
@@ -228,6 +254,6 @@ def _unite(parent, left, right):
 
 @numba.njit(nogil=True, cache=True)
 def _flatten(parent):
-    """A parent never comes after its child, so that one pass from the front leaves every row below its root."""
+    """A parent never comes after its child: one pass from the front leaves every row below its root."""
     for row in range(len(parent)):
         parent[row] = parent[parent[row]]

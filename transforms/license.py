@@ -28,8 +28,14 @@ __all__ = [
 FOUND = pa.schema(
     [
         field("license_found", pa.string(), "SPDX expression of the licences that the file's text states"),
-        field("license_scope", pa.string(), "what that speaks for: file, directory, package; null where none is stated"),
-        field("license_evidence", pa.string(), "kind, lines and weakest score (0 to 100), then the expression"),
+        field(
+            "license_scope",
+            pa.string(),
+            "what that speaks for: file, directory, package; null where none is stated",
+        ),
+        field(
+            "license_evidence", pa.string(), "kind, lines and weakest score (0 to 100), then the expression"
+        ),
     ]
 )
 

@@ -54,7 +54,7 @@ Beside a named licence they are passed over; alone they leave the class unknown.
 
 _LONGEST_EXPRESSION = 20_000  # characters; a longer "expression" is text, and slow to parse
 
-_licensing = license_expression.Licensing()
+_licensing: Any = license_expression.Licensing()
 
 
 class License(NamedTuple):
@@ -118,6 +118,27 @@ def spdx_expression(text: str) -> str | None:
     return None if parsed is None else _rename(parsed)
 
 
+@lru_cache(maxsize=65536)
+def license_names(expression: str) -> frozenset[str]:
+    """The licences that an expression names, without versions' `-only` and `-or-later`; phrases without terms are not.
+
+    `GPL-2.0-or-later OR MIT` names gpl-2.0 and mit: a text of the GPL cannot tell which of the two variants holds.
+    """
+    parsed = _parse(expression)
+    if parsed is None:
+        return frozenset({expression})
+    names = {symbol.key for symbol in _licensing.license_symbols(parsed, decompose=True)}
+    return frozenset(
+        re.sub("-only$|-or-later$|\\+$", "", name.lower()) for name in names if _class_of_terms(name)
+    )
+
+
+@lru_cache(maxsize=65536)
+def offers_choice(expression: str) -> bool:
+    """Whether an expression as a whole is a choice among licences: `A OR B`, but not `A AND (B OR C)`."""
+    return isinstance(_parse(expression), license_expression.OR)
+
+
 def combine_strictest(expressions: Iterable[str | None]) -> tuple[str | None, str]:
     """The strictest licence among several that all speak of one file, and its class.
 
@@ -140,7 +161,7 @@ def _combine(expressions: frozenset[str]) -> tuple[str | None, str]:
     operands = [_drop_phrases(operand) for operand in parsed if operand is not None]
     if len(operands) < len(chosen):  # one of them is no expression: keep its words, they cannot be simplified
         return " AND ".join(chosen), strictest or "unknown"
-    together = operands[0] if len(operands) == 1 else license_expression.AND(*operands)
+    together: Any = operands[0] if len(operands) == 1 else license_expression.AND(*operands)
     return together.simplify().render(), strictest or "unknown"
 
 

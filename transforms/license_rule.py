@@ -30,7 +30,9 @@ class LicenseRule:
 
     @property
     def adds(self) -> pa.Schema:
-        return pa.schema([field("license_kept", pa.bool_(), "the rule on licences keeps the file", nullable=False)])
+        return pa.schema(
+            [field("license_kept", pa.bool_(), "the rule on licences keeps the file", nullable=False)]
+        )
 
     def load(self) -> BatchFunction:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -67,4 +69,3 @@ def _keeps_tree(keep: frozenset[str], tree: Any) -> bool:
         return name.lower() in keep or license_class(name) in keep
     operands = (_keeps_tree(keep, operand) for operand in tree.args)
     return any(operands) if isinstance(tree, license_expression.OR) else all(operands)
-

@@ -22,7 +22,9 @@ import numba
 import numpy as np
 
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
-_REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
+_REACH = (
+    400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
+)
 _LARGEST_APPROXIMATE = 64_000  # characters: passages longer than this are matched exactly only
 _NEAR_RULES = 700  # as many as scancode itself looks at closely
 _CACHED_TEXTS = 200_000
@@ -36,10 +38,13 @@ _LICENSE_WORDS = """
 """.split()
 """Words that licences are made of; at most 64, each has a bit of its own."""
 
-_UNMATCHED_WORDS = 5  # distinct licence words outside every exact match that make a passage worth a closer look
+_UNMATCHED_WORDS = (
+    5  # distinct licence words outside every exact match that make a passage worth a closer look
+)
 _PASSAGE_LINES = 6  # licence words further apart than this belong to two passages
 _PASSAGE_TOKENS = 80
 
+_OTHER_LINE_BREAKS = dict.fromkeys(map(ord, "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 _DECORATION = " \t\r#*/;!-%<>\"'"
 
 
@@ -70,10 +75,12 @@ def load_index() -> Any:
     Read from the file that the wheel ships. Nothing is written: neither to the home directory nor beside the package.
     """
     _import_scancode()
-    scancode = import_module("licensedcode.cache")
+    scancode: Any = import_module("licensedcode.cache")
     file = Path(scancode.licensedcode_cache_dir, scancode.LICENSE_INDEX_DIR, scancode.LICENSE_INDEX_FILENAME)
     if not file.exists():
-        raise FileNotFoundError(f"scancode's licence index is missing at {file}: install scancode-toolkit's wheel")
+        raise FileNotFoundError(
+            f"scancode's licence index is missing at {file}: install scancode-toolkit's wheel"
+        )
     was_enabled = gc.isenabled()
     gc.disable()  # millions of new objects, none of them garbage
     try:
@@ -91,8 +98,9 @@ def release_index() -> None:
     """Forgets the index and all that was built on it, so that its memory can serve the next step."""
     license_texts.cache_clear()
     load_index.cache_clear()
-    if "licensedcode.cache" in sys.modules:
-        sys.modules["licensedcode.cache"]._LICENSE_CACHE = None
+    scancode: Any = sys.modules.get("licensedcode.cache")
+    if scancode is not None:
+        scancode._LICENSE_CACHE = None
     gc.unfreeze()
     gc.collect()
 
@@ -180,7 +188,9 @@ def _extend_hash(key, token):
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark_rules(tokens, count, bitmap, keys, chains, chain_starts, chain_rules, chain_places, rules, offsets, marks):
+def _mark_rules(
+    tokens, count, marks, bitmap, keys, chains, chain_starts, chain_rules, chain_places, rules, offsets
+):
     """Sets `marks` to 1 for each token inside an exact occurrence of a rule, else to 0.
 
     `rules[offsets[r]:offsets[r + 1]]` are the tokens of rule r, `chain_places` where in it its n-gram lies.
@@ -245,7 +255,11 @@ def _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, st
         if marks[i] == 0 or (cuts > 0 and ends[i] <= stops[cuts - 1]):
             continue
         start, line, left = begins[i], lines[i], margin
-        while start > begin and (begins[i] - start < _REACH or data[start - 1] != 32) and begins[i] - start < 2 * _REACH:
+        while (
+            start > begin
+            and (begins[i] - start < _REACH or data[start - 1] != 32)
+            and begins[i] - start < 2 * _REACH
+        ):
             if data[start - 1] == 10:
                 if left == 0:
                     break
@@ -292,7 +306,10 @@ def _choose_ngrams(rules, offsets, chosen, places):
         length = min(_NGRAM, offsets[rule + 1] - offsets[rule])
         rarest = offsets[rule]
         for i in range(offsets[rule], offsets[rule + 1] - length + 1):
-            if counts[hashes[i] & np.uint64(len(counts) - 1)] < counts[hashes[rarest] & np.uint64(len(counts) - 1)]:
+            if (
+                counts[hashes[i] & np.uint64(len(counts) - 1)]
+                < counts[hashes[rarest] & np.uint64(len(counts) - 1)]
+            ):
                 rarest = i
         chosen[rule], places[rule] = hashes[rarest], rarest - offsets[rule]
 
@@ -346,7 +363,9 @@ class LicenseTexts:
         if found is None:
             return None
         at = passages.lines
-        return found._replace(lines=tuple((at[first - 1] + 1, at[last - 1] + 1) for first, last in found.lines))
+        return found._replace(
+            lines=tuple((at[first - 1] + 1, at[last - 1] + 1) for first, last in found.lines)
+        )
 
     def find_in(self, text: str) -> Found | None:
         """The licences in a short text."""
@@ -366,7 +385,7 @@ class LicenseTexts:
         for start, stop, line in spans:
             gap = 0 if not lines else 1001 if lines[-1] < 1000 <= line else min(line - lines[-1] - 1, 8)
             gap = 1001 if not lines and line >= 1000 else max(gap, 0)
-            part = data[start:stop].tobytes().decode("utf-8", "replace")
+            part = data[start:stop].tobytes().decode("utf-8", "replace").translate(_OTHER_LINE_BREAKS)
             if escapes:
                 part = part.replace("\\r", " ").replace("\\n", " ").replace("\\t", " ")
             added = [text.strip(_DECORATION) for text in part.split("\n")]
@@ -374,13 +393,15 @@ class LicenseTexts:
             lines += [line] * gap + list(range(line, line + len(added)))
         return Passages("\n".join(texts), tuple(lines), approximate) if lines else None
 
-    def _spans(self, data: np.ndarray, begin: int, end: int, escapes: bool) -> tuple[list[tuple[int, int, int]], bool]:
+    def _spans(
+        self, data: np.ndarray, begin: int, end: int, escapes: bool
+    ) -> tuple[list[tuple[int, int, int]], bool]:
         """First byte, end and first line (from 0) of each part to show to scancode; whether to match approximately."""
         if len(self._workspace[0]) < (end - begin) // 2 + 1:
             self._workspace = self._make_workspace(end - begin)
         tokens, begins, ends, lines, marks, starts, stops, first_lines = self._workspace
         count = _tokenize(data, begin, end, escapes, *self._words, tokens, begins, ends, lines)
-        _mark_rules(tokens, count, *self._rules, marks)
+        _mark_rules(tokens, count, marks, *self._rules)
         approximate = _mark_passages(tokens, lines, count, self._word_bits, marks)
         margin = 3 if approximate else 0
         cuts = _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, stops, first_lines)
@@ -442,8 +463,14 @@ class LicenseTexts:
     def _index_rules(self) -> tuple[np.ndarray, ...]:
         """The rules' tokens and the way to them from an n-gram; rules that only mark false positives are left out."""
         index = self._index
-        regular = [tokens for rule, tokens in enumerate(index.tids_by_rid) if rule not in index.false_positive_rids]
-        tags = [("spdx", "license", "identifier"), ("spdx", "licence", "identifier"), ("licenses", "nuget", "org")]
+        regular = [
+            tokens for rule, tokens in enumerate(index.tids_by_rid) if rule not in index.false_positive_rids
+        ]
+        tags = [
+            ("spdx", "license", "identifier"),
+            ("spdx", "licence", "identifier"),
+            ("licenses", "nuget", "org"),
+        ]
         sequences = [np.frombuffer(tokens, np.int16) for tokens in regular]
         sequences += [np.array([index.dictionary[word] for word in tag], np.int16) for tag in tags]
         offsets = np.concatenate([[0], np.cumsum([len(sequence) for sequence in sequences])]).astype(np.int64)
@@ -486,12 +513,14 @@ def _detect(matches: list[Any]) -> Found | None:
     from licensedcode import detection
     from licensedcode.cache import build_spdx_license_expression, get_licensing
 
-    licensing = get_licensing()
+    licensing: Any = get_licensing()
     groups = []
     for group in detection.group_matches(matches):
         if group:
             analysis = detection.analyze_detection(group)
-            expression = detection.get_detected_license_expression(analysis=analysis, license_matches=group)[1]
+            expression = detection.get_detected_license_expression(analysis=analysis, license_matches=group)[
+                1
+            ]
             groups.append((group, expression))
     detected = {key for _, expression in groups if expression for key in licensing.license_keys(expression)}
     kept = []

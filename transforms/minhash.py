@@ -1,13 +1,14 @@
-"""MinHash signatures and shingle sets of texts: tokens, shingles, hashes and permutations in one compiled pass.
+"""MinHash signatures and shingle sets of texts, by one compiled pass over their bytes.
 
-A token is a maximal run of ``[A-Za-z0-9_]`` in the UTF-8 bytes, a shingle is `ngram` successive tokens joined by one
-space, as in BigCode's near deduplication (Kocetkov et al. 2022, "The Stack", section 3.3). A signature is bit for bit
-what ``datasketch.MinHash(num_perm=permutations, seed=seed)`` of datasketch 2 gives after ``update`` with each shingle:
-SHA-1, of which the first 32 bits are permuted by ``a * h + b mod 2**32``. All arithmetic is on integers, so that it is
-the same on every processor.
+A token is a maximal run of ``[A-Za-z0-9_]`` in the UTF-8 bytes, a shingle is `ngram` successive tokens joined
+by one space, as in BigCode's near deduplication (Kocetkov et al. 2022, "The Stack", section 3.3). A signature
+is bit for bit what ``datasketch.MinHash(num_perm=permutations, seed=seed)`` of datasketch 2 gives after
+``update`` with each shingle: SHA-1, of which the first 32 bits are permuted by ``a * h + b mod 2**32``. All
+arithmetic is on integers, so that it is the same on every processor.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numba
@@ -27,9 +28,9 @@ WORD = np.array([chr(byte).isalnum() or chr(byte) == "_" for byte in range(128)]
 class MinHash:
     """Signs each text, so that the share of equal places in two signatures estimates how alike the texts are.
 
-    A text with fewer than `min_shingles` distinct shingles gets no signature and is deduplicated as a whole only: one
-    changed token takes up to `ngram` of its shingles, hence more than half of its similarity, so that what is alike
-    at this size is boilerplate (an empty `__init__.py`, a re-export), not a copy.
+    A text with fewer than `min_shingles` distinct shingles gets no signature and is deduplicated as a whole
+    only: one changed token takes up to `ngram` of its shingles, hence more than half of its similarity, so
+    that what is alike at this size is boilerplate (an empty `__init__.py`, a re-export), not a copy.
     """
 
     ngram: int = 5
@@ -40,7 +41,7 @@ class MinHash:
 
     @property
     def adds(self) -> pa.Schema:
-        doc = f"MinHash of the {self.ngram}-token shingles: {self.permutations} little-endian uint32; null if too short"
+        doc = f"{self.permutations} little-endian uint32: MinHash of the shingles; null for a short text"
         return pa.schema(
             [
                 field("minhash", pa.binary(4 * self.permutations), doc),
@@ -54,7 +55,7 @@ class MinHash:
         def sign(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
             signatures, counts = _sign(
-                *string_buffers(content), WORD, self.ngram, self.min_shingles, multipliers, offsets
+                *_text(content), WORD, self.ngram, self.min_shingles, multipliers, offsets
             )
             unread = content.is_null().to_numpy(zero_copy_only=False)
             short = unread | (counts < self.min_shingles)
@@ -81,8 +82,8 @@ class ShingleSets:
     def load(self) -> BatchFunction:
         def hash_shingles(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            hashes, bounds = _shingle_hashes(*string_buffers(content), WORD, self.ngram)
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            hashes, bounds = _shingle_hashes(*_text(content), WORD, self.ngram)
+            for start, stop in pairwise(bounds):
                 hashes[start:stop].sort()
             sets = pa.ListArray.from_arrays(bounds.astype(np.int32), hashes, mask=content.is_null())
             return pa.RecordBatch.from_arrays([sets], schema=self.adds)
@@ -91,20 +92,30 @@ class ShingleSets:
 
 
 def permutations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Multipliers (odd, so that each permutation is one to one) and offsets, uint32, as datasketch 2 draws them."""
+    """Odd multipliers, for one-to-one permutations, and addends: uint32, as datasketch 2 draws them."""
     generator = np.random.RandomState(seed)
     multipliers = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return multipliers, generator.randint(0, 1 << 32, count, dtype=np.uint32)
 
 
 def signatures_of(column: pa.Array) -> np.ndarray:
-    """The rows of a `minhash` column as uint32, rows by permutations, without a copy; null rows hold no meaning.
+    """A `minhash` column as uint32, rows by permutations, without a copy.
 
-    A row is what ``datasketch.MinHash(hashvalues=row, seed=seed, scheme="affine32")`` takes.
+    Rows that are null hold no meaning. A row is what ``datasketch.MinHash(hashvalues=row, seed=seed, scheme="affine32")`` takes.
     """
     width = column.type.byte_width
     values = np.frombuffer(column.buffers()[1] or b"", np.dtype("<u4"))
-    return values[column.offset * width // 4 : (column.offset + len(column)) * width // 4].reshape(len(column), width // 4)
+    return values[column.offset * width // 4 : (column.offset + len(column)) * width // 4].reshape(
+        len(column), width // 4
+    )
+
+
+def _text(content: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    text, offsets = string_buffers(content)
+    text.setflags(
+        write=False
+    )  # as Arrow's own buffers are, lest the kernels be compiled again for an empty batch
+    return text, offsets
 
 
 def _binary(signatures: np.ndarray, nulls: np.ndarray) -> pa.Array:
@@ -193,8 +204,8 @@ def _tokenize(data, start, stop, word, text, ends):
 def _distinct_shingles(text, ends, ngram, tokens, table, hashes, starts, sizes):
     """The 64-bit hash of each distinct shingle and where it first stands in the text; gives their number.
 
-    Tokens are hashed eight bytes at a time. A shingle's hash is a polynomial in its tokens' hashes, rolled along the
-    text, then mixed by the finalizer of MurmurHash3.
+    Tokens are hashed eight bytes at a time. A shingle's hash is a polynomial in its tokens' hashes, rolled
+    along the text, then mixed by the finalizer of MurmurHash3.
     """
     base = np.uint64(0x9E3779B97F4A7C15)
     leaving = np.uint64(1)
@@ -249,7 +260,7 @@ def _mix(value):
 
 @numba.njit(nogil=True, cache=True)
 def _permute(hashes, multipliers, addends, signature):
-    """The least value of each permutation over all hashes, mixed by MurmurHash3's finalizer first, as in datasketch."""
+    """The least value of each permutation over all hashes, which are mixed first by MurmurHash3's finalizer."""
     for index in range(len(hashes)):
         mixed = hashes[index] ^ (hashes[index] >> np.uint32(16))
         mixed = np.uint32(mixed * np.uint32(0x85EBCA6B))

@@ -128,20 +128,25 @@ def offline_suffixes() -> Any:
 
 
 NOBODY = re.compile(
-    r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one",
+    r"(?:no|do-?not)[-_.]?reply.*|git|hg|svn|ssh|user(?:name)?|you(?:r.*)?|me|foo|bar|x+|(?:some|any)one"
+    r"|(?:my|test|some|example)[-_].*",
     re.I,
 )
 NOWHERE = re.compile(
     r"test|localhost|invalid|local|somewhere|(?:my|your|some)?-?(?:domain|company|site|server|host|org)|foo|bar|baz"
-    r"|foobar|acme|xyz|[a-z]|x+|.*example.*",
+    r"|foobar|acme|xyz|[a-z]|x+|.*example.*|openssh|libssh",
     re.I,
 )
-"""Local parts and registered names of documentation; RFC 2606 reserves example and test."""
+"""Local parts and registered names of documentation (RFC 2606: example, test) and of the names of ciphers."""
+NUMBERED = re.compile(r"\d+(?:\.\d+)+\.[A-Za-z]+")
+"""A version behind the at sign, as in `netty@4.1.115.Final`."""
 
 
 def is_somebodys_address(value: str) -> bool:
     """An e-mail address under a public suffix, of a person or a group rather than of documentation."""
     local, _, domain = value.partition("@")
+    if NUMBERED.fullmatch(domain):
+        return False
     place = offline_suffixes()(domain)
     return bool(place.suffix) and not (NOBODY.fullmatch(local) or NOWHERE.fullmatch(place.domain))
 
@@ -152,8 +157,8 @@ PUBLIC_RESOLVERS = {"208.67.222.222", "208.67.220.220", "149.112.112.112"}
 def is_public_ip(value: str) -> bool:
     """A routed unicast address, no block that RFC 5737, 3849 or 6890 sets aside and no well-known resolver.
 
-    Two single digits in front, or three anywhere, are a version, a section or an object identifier far more
-    often than a host (`8.8.8.8` among them).
+    Two single digits in front, three anywhere, or nothing above 31 are a version, a section or an object
+    identifier far more often than a host; so are public resolvers like 8.8.8.8.
     """
     try:
         address = ipaddress.ip_interface(value).ip
@@ -163,7 +168,8 @@ def is_public_ip(value: str) -> bool:
         groups = [group for group in value.partition("/")[0].split(":") if group]
         return address in ipaddress.ip_network("2000::/3") and address.is_global and len(groups) > 2
     octets = address.packed
-    numbering = max(octets[:2]) < 10 or sum(octet >= 10 for octet in octets) < 2 or len(set(octets)) == 1
+    small = max(octets[:2]) < 10 or sum(octet < 10 for octet in octets) > 2 or max(octets) < 32
+    numbering = small or len(set(octets)) == 1
     return address.is_global and not (address.is_multicast or numbering or str(address) in PUBLIC_RESOLVERS)
 
 
@@ -245,10 +251,12 @@ NO_BASE64_LEFT = r"(?<![A-Za-z0-9+/])"
 NO_BASE64_RIGHT = r"(?![A-Za-z0-9+/=])"
 
 AWS_SECRET_NAME = r"(?i:aws[\w.-]{0,20}(?:key|secret|pw)|secret_?access_?key)[\w.-]{0,10}[^\w\n]{1,8}"
-NO_VERSION = (
-    r"(?<!(?i:version|release|\bver|\brev|\bbuild|\boid|section|chapter|\brfc)[^\n]{0,24})(?<![<>=]= ?)"
+VERSION_WORD = r"(?i:version|release|\bver|\brev|\bbuild|\boid|upgrade|\bv8 |section|chapter|\brfc)"
+NO_VERSION = rf"(?<!{VERSION_WORD}[^\n]{{0,24}})(?<![<>=]= ?)"
+NO_COORDINATES = (
+    r"(?<![ ,A-Za-z-]\d{0,4}\.\d{1,4}[ ,])"
+    r"(?!(?<=\d[ ,])[\d.]{7,15}[ ,]-?\d{0,4}\.\d{1,4}(?!\d|\.\d{1,3}\.\d))"
 )
-NO_COORDINATES = r"(?<![ ,A-Za-z-]\d{0,4}\.\d{1,4}[ ,])"
 GROUPED_CARD = (
     r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))([ -])\d{4}\1\d{4}\1\d{4}"
     r"|3[47]\d{2}([ -])\d{6}\2\d{5}"
@@ -358,7 +366,8 @@ LINE_RULES = (
     Rule("CREDIT_CARD", "ISO/IEC 7812, issuers' ranges; presidio (Luhn)",
          r"[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -]|3[47][0-9]{2}[ -][0-9]{6}[ -]"
          r"|(?m:^|[^\w.,+\n-])[2-6][0-9]{13}",
-         rf"(?<![\w.,+-])(?:{GROUPED_CARD}|{PLAIN_CARD})(?![\w+-]|[.,]\d)", bool, "CreditCardRecognizer"),
+         rf"(?<![\w.,+-])(?<!\d[ -]{{1,3}})(?:{GROUPED_CARD}|{PLAIN_CARD})(?![\w+-]|[.,]\d|[ -]{{1,3}}\d)",
+         bool, "CreditCardRecognizer"),
     Rule("IBAN_CODE", "ISO 13616; presidio (checksum)",
          r"\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}",
          r"(?<![\w+/-])([A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2,6})"

@@ -152,6 +152,29 @@ class ContentRules:
 
 
 @dataclass(frozen=True)
+class OwnReason:
+    """The first reason of `CheapRules` and `ContentRules`: all that stands against a file but licence and copies."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("cheap_reason", "cheap_detail", "content_reason", "content_detail")
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema([COPIES.field("reason"), COPIES.field("detail")])
+
+    def load(self) -> BatchFunction:
+        def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
+            pairs = [
+                (batch.column(f"{kind}_reason"), batch.column(f"{kind}_detail"))
+                for kind in ("cheap", "content")
+            ]
+            return pa.RecordBatch.from_arrays(list(first(*pairs)), schema=self.adds)
+
+        return decide
+
+
+@dataclass(frozen=True)
 class Pending:
     """Marks the rows worth measuring further: kept so far, and the first of their exact copies."""
 
@@ -220,8 +243,15 @@ class Preference:
     def adds(self) -> pa.Schema:
         return pa.schema(
             [
-                field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False),
-                field("license_rank", pa.int8(), "0 for permissive, then ever stricter; unknown last", nullable=False),
+                field(
+                    "ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False
+                ),
+                field(
+                    "license_rank",
+                    pa.int8(),
+                    "0 for permissive, then ever stricter; unknown last",
+                    nullable=False,
+                ),
             ]
         )
 
@@ -229,7 +259,9 @@ class Preference:
         ranks = pa.array(sorted(STRICTNESS, key=lambda name: (name == "unknown", STRICTNESS.index(name))))
 
         def rank(batch: pa.RecordBatch) -> pa.RecordBatch:
-            dropped = pc.or_(pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept")))
+            dropped = pc.or_(
+                pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept"))
+            )
             rank = pc.index_in(batch.column("license_class"), value_set=ranks)
             rank = pc.cast(pc.fill_null(rank, len(ranks) - 1), pa.int8())
             return pa.RecordBatch.from_arrays([dropped, rank], schema=self.adds)

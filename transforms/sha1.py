@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 LANES = 32
-"""Messages hashed at a time. The scratch memory then fits the first cache; fewer leave the processor waiting."""
+"""Messages hashed at a time: fewer leave the processor waiting, more outgrow its first cache."""
 
 SCRATCH_WORDS = 165 * LANES
 """uint32 words of scratch memory: per lane 80 of message schedule, then 85 of the working variable `a`."""
@@ -12,10 +12,10 @@ SCRATCH_WORDS = 165 * LANES
 
 @numba.njit(nogil=True, cache=True)
 def sha1_prefixes(text, starts, sizes, scratch, result):
-    """Writes the first 32 bits (little-endian) of each message's SHA-1 to `result`: datasketch's ``sha1_hash32``.
+    """Writes datasketch's ``sha1_hash32``, the first 32 bits (little-endian) of SHA-1, to `result`.
 
-    Message i is ``text[starts[i]:starts[i] + sizes[i]]``; 128 more bytes must be readable behind the last one.
-    Messages of one block (up to 55 bytes) go first, so that longer ones do not hold up their lanes.
+    Message i is ``text[starts[i]:starts[i] + sizes[i]]``; 128 more bytes must be readable behind the last
+    one. Messages of one block (up to 55 bytes) go first, so that longer ones do not hold up their lanes.
     """
     chosen = np.empty(LANES, np.int64)
     state = np.empty(5 * LANES, np.uint32)
@@ -86,8 +86,8 @@ def _pad_block(scratch, lengths, block):
 def _rounds(scratch, state):
     """The 80 rounds on all lanes (FIPS 180-4, section 6.1.2).
 
-    Of the five working variables only `a` is stored, round by round: the other four are its earlier values, `c`, `d`
-    and `e` rotated by 30 bits.
+    Of the five working variables only `a` is stored, round by round: the other four are its earlier values,
+    `c`, `d` and `e` rotated by 30 bits.
     """
     history = 80 * LANES
     for lane in range(LANES):

@@ -1,6 +1,7 @@
 """Memory and time of connected components: ``python -m tests.benchmarks.components [EDGES] [ROWS]``.
 
-Draws edges like those of a job: buckets of 2 to 30 files, each tied to its first file, row ids spread over 512 shards.
+Draws edges like those of a job: buckets of 2 to 30 files, each tied to its first file, row ids spread over
+512 shards.
 """
 
 import resource
@@ -14,7 +15,7 @@ from transforms.clusters import Components
 
 
 def synthetic_edges(edges: int, rows: int) -> pa.RecordBatch:
-    """Star-shaped edges among `rows` files, filled in place so that drawing them takes little on top of them."""
+    """Star-shaped edges among `rows` files, filled in place to take no more memory than they need."""
     generator = np.random.default_rng(0)
     left, right = np.empty(edges, np.int64), np.empty(edges, np.int64)
     at = 0
@@ -25,7 +26,9 @@ def synthetic_edges(edges: int, rows: int) -> pa.RecordBatch:
         right[at : at + len(hubs)] = _row_ids(generator, len(hubs), rows)
         at += len(hubs)
     exact = pa.array(np.zeros(edges, bool))
-    return pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), exact], names=["left", "right", "exact"])
+    return pa.RecordBatch.from_arrays(
+        [pa.array(left), pa.array(right), exact], names=["left", "right", "exact"]
+    )
 
 
 def _row_ids(generator: np.random.Generator, count: int, rows: int) -> np.ndarray:
@@ -48,7 +51,9 @@ def main(edges: int = 50_000_000, rows: int = 20_000_000) -> None:
     clusters = len(np.unique(result.column("component").to_numpy()))
     print(f"{edges:,} edges, {result.num_rows:,} rows, {clusters:,} components: {seconds:.1f} s")
     print(f"peak {peak_bytes() / 1e9:.2f} GB, of it before the edges {before / 1e9:.2f} GB")
-    print(f"{(peak_bytes() - before) / edges:.1f} bytes an edge, {batch.nbytes / edges:.1f} of them the edges themselves")
+    print(
+        f"{(peak_bytes() - before) / edges:.1f} bytes an edge, {batch.nbytes / edges:.1f} the edges themselves"
+    )
 
 
 if __name__ == "__main__":

@@ -25,10 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, help="as many files at random; all by default")
-    parser.add_argument("--compare", type=int, default=0, help="as many of them are scanned by scancode as well")
+    parser.add_argument(
+        "--compare", type=int, default=0, help="as many of them are scanned by scancode as well"
+    )
     parser.add_argument("--skip", default="licensedcode/data", help="leaves out paths that hold this text")
     settings = parser.parse_args()
-    paths = sorted(path for path in settings.folder.rglob("*") if path.is_file() and settings.skip not in str(path))
+    paths = sorted(
+        path for path in settings.folder.rglob("*") if path.is_file() and settings.skip not in str(path)
+    )
     random.Random(0).shuffle(paths)
     results = measure(settings.folder, paths[: settings.files])
     if settings.compare:

@@ -1,0 +1,160 @@
+"""What becomes of duplicates: measured similarities, one survivor a cluster, no licence lost on the way.
+
+Two promises. No file is dropped for another unless their similarity was measured, exactly, on the two shingle
+sets, and the other one is kept. And no file gets more liberal terms than the strictest found on a copy of it.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.contracts import BatchFunction
+from schemas.datasets import COPIES
+from transforms.contents import Contents
+from transforms.license_inheritance import LicensePolicy, Licenses, Similar, inherited_licenses
+from transforms.similarity import ShingleSetArrays, first_similar
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Decides about the files of whole components, best survivor first; gives one row of `COPIES` for each.
+
+    Rows come sorted by `component`, then by the order in which survivors are chosen. `reason` is why another
+    rule drops the file, `representative` the row id of the first file of its content (its own, if it is
+    that), in the same component. Only representatives have a `shingle_set`, and only their contents were
+    measured: a copy whose own reason is null takes over its representative's.
+
+    1. A file takes the strictest licence of the copies of its content, and of contents similar to it, dropped
+       ones as well (`inherit` tells of `unknown`). A licence spreads over one measured similarity, never
+       along a chain: resemblance to something that resembles GPL code says nothing of where a file came from.
+    2. Of the files that every rule keeps, the first becomes a survivor; each later one is dropped for the
+       first survivor that it is similar to, else becomes one itself. So A and C, each like B but unlike each
+       other, are never put into one cluster: a cluster is a survivor and the files that are each similar
+       enough to it.
+
+    Similar means a Jaccard similarity of the shingle sets of `threshold` or more. In components of more than
+    `indexed_above` contents a file is compared with those that share a rare shingle with it, which loses
+    none; with more than `max_candidates` of them, with so many, and its `detail` says so if it is kept.
+    """
+
+    threshold: float
+    policy: LicensePolicy
+    indexed_above: int = 256
+    max_candidates: int = 1000
+    reads: ClassVar[tuple[str, ...]] = (
+        *("component", "representative", "row_id", "repo", "path", "content_id", "shingle_set"),
+        *("license", "license_class", "license_evidence", "reason", "detail"),
+    )
+    schema: ClassVar[pa.Schema] = COPIES
+
+    def load(self) -> BatchFunction:
+        return partial(_judge, self)
+
+
+def _judge(settings: Verdicts, batch: pa.RecordBatch) -> pa.RecordBatch:
+    if batch.num_rows == 0:
+        return pa.RecordBatch.from_pylist([], schema=COPIES)
+    contents = Contents.of(batch)
+    similar = partial(
+        first_similar,
+        ShingleSetArrays.of(batch.column("shingle_set"), contents.representative),
+        threshold=settings.threshold,
+        indexed_above=settings.indexed_above,
+        max_candidates=settings.max_candidates,
+    )
+    licenses = inherited_licenses(batch, contents, settings.policy, similar)
+    reason, detail = _reasons(batch, contents, licenses, settings.policy)
+    stars = _stars(contents, reason.is_null().to_numpy(zero_copy_only=False), similar)
+    columns = licenses.columns() | _duplicates(batch, contents, stars, reason, detail, settings)
+    columns |= {
+        "row_id": batch.column("row_id"),
+        "copies": pa.array(contents.copies[contents.of_row], pa.int32()),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in COPIES.names], schema=COPIES)
+
+
+def _reasons(
+    batch: pa.RecordBatch, contents: Contents, licenses: Licenses, policy: LicensePolicy
+) -> tuple[pa.Array, pa.Array]:
+    """Why a rule drops each row, duplicates aside: its own reason, its content's, its licence's."""
+    reason, detail = batch.column("reason"), batch.column("detail")
+    original = pa.array(contents.representative[contents.of_row])
+    refused = [not policy.keeps(license.expression) for license in licenses.table]
+    names = [
+        f"license.{li.license_class}" if no else None for li, no in zip(licenses.table, refused, strict=True)
+    ]
+    texts = [
+        policy.detail(li.expression) if no else None for li, no in zip(licenses.table, refused, strict=True)
+    ]
+    numbers = pa.array(licenses.of_row)
+    for other_reason, other_detail in (
+        (reason.take(original), detail.take(original)),
+        (pa.array(names, pa.string()).take(numbers), pa.array(texts, pa.string()).take(numbers)),
+    ):
+        detail = pc.if_else(reason.is_null(), other_detail, detail)
+        reason = pc.if_else(reason.is_null(), other_reason, reason)
+    return reason, detail
+
+
+@dataclass(frozen=True)
+class Stars:
+    """By content: its first eligible row (-1: none), its survivor's content, their similarity."""
+
+    first: np.ndarray
+    survivor: np.ndarray
+    similarity: np.ndarray
+    is_capped: np.ndarray
+
+
+def _stars(contents: Contents, eligible: np.ndarray, similar: Similar) -> Stars:
+    rows = np.flatnonzero(eligible)
+    members, at = np.unique(contents.of_row[rows], return_index=True)
+    order = np.argsort(at)
+    members, at = members[order], at[order]
+    all_of_them = np.ones(len(members), bool)
+    found = similar(members, contents.bounds(members), all_of_them, all_of_them)
+    count = len(contents.copies)
+    stars = Stars(np.full(count, -1), np.arange(count), np.ones(count), np.zeros(count, bool))
+    stars.first[members] = rows[at]
+    matched = found.match >= 0
+    stars.survivor[members[matched]] = members[found.match[matched]]
+    stars.similarity[members[matched]] = found.similarity[matched]
+    stars.is_capped[members] = found.is_capped & ~matched
+    return stars
+
+
+def _duplicates(
+    batch: pa.RecordBatch,
+    contents: Contents,
+    stars: Stars,
+    reason: pa.Array,
+    detail: pa.Array,
+    settings: Verdicts,
+) -> dict[str, pa.Array]:
+    """Cluster, survivor, similarity, and the final reason and detail."""
+    of_row = contents.of_row
+    survivor = stars.first[stars.survivor[of_row]]
+    eligible = reason.is_null().to_numpy(zero_copy_only=False)
+    is_kept = eligible & (survivor == np.arange(len(of_row)))
+    is_dropped = eligible & ~is_kept
+    is_near = stars.survivor[of_row] != of_row
+    head = np.where(survivor >= 0, survivor, contents.representative[of_row])
+    places = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
+    texts = np.full(len(of_row), None, object)
+    texts[is_dropped & ~is_near] = "same content"
+    for row in np.flatnonzero(is_dropped & is_near).tolist():
+        texts[row] = f"similarity {stars.similarity[of_row[row]]:.3f} >= {settings.threshold:g}"
+    capped = f"compared with {settings.max_candidates} of the files like it, not with all"
+    texts[is_kept & stars.is_capped[of_row]] = capped
+    names = pa.array(np.where(is_near, "duplicate.near", "duplicate.exact"), pa.string(), mask=~is_dropped)
+    return {
+        "cluster": batch.column("content_id").take(pa.array(head)),
+        "survivor": places.take(pa.array(survivor, mask=~is_dropped)),
+        "similarity": pa.array(stars.similarity[of_row], mask=~is_dropped),
+        "reason": pc.coalesce(reason, names),
+        "detail": pc.coalesce(pa.array(texts, pa.string()), detail),
+    }
