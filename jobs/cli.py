@@ -75,22 +75,19 @@ def _recipe_path(recipe: Path | None) -> Path:
 
 
 def _log_to(store: Store) -> None:
-    """Structured logs beside the datasets: one JSON object a line, times in UTC."""
+    """Structured logs beside local datasets: one JSON object a line. Libraries' warnings go there as well."""
     logging.raiseExceptions = False  # a full disk must not bury the run's own message under the log's
-    if not store.is_local:
-        return
-    folder = Path(store.path())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.NullHandler()
+    if store.is_local:
+        folder = Path(store.path())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"--out {store.uri}: cannot be written: {error.strerror}") from error
         handler = logging.FileHandler(folder / "_log.jsonl", encoding="utf-8", delay=True)
-    except OSError as error:
-        raise RecipeError(f"--out {store.uri}: cannot be written: {error.strerror}") from error
-    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
-    for name, level in (("jobs", logging.INFO), ("apache_beam", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = False
+        handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("jobs").setLevel(logging.INFO)
 
 
 def _print_result(store: Store, summary: dict) -> None:

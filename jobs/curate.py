@@ -43,7 +43,7 @@ from transforms.minhash import MinHash, ShingleSets
 from transforms.near_duplicates import Verdicts
 from transforms.pack import Pack, ShuffleBlocks
 from transforms.pii import FindPersonalData, Redact, Unredacted
-from transforms.rules import CheapRules, ContentRules, Decide, OwnReason, Pending, Preference
+from transforms.rules import CheapRules, ContentRules, Decide, KeptDetail, OwnReason, Pending, Preference
 from transforms.text_measures import TextMeasures
 from transforms.tokenizer import (
     Encode,
@@ -334,17 +334,18 @@ class _Curation:
             format=recipe.output.format,
             file_name="data-{shard:05d}-of-{shards:05d}.arrow" if is_arrow else "part-{shard:05d}.parquet",
         )
+        ledger = tuple(("detail", "ledger_detail") if name == "detail" else name for name in LEDGER.names)
         copies = tuple(name for name in COPIES.names if name not in ("row_id", "copies", "similarity"))
         return Map(
             "select",
-            (corpus, Output("ledger", tuple(LEDGER.names), tally=("decision", "reason"))),
+            (corpus, Output("ledger", ledger, tally=("decision", "reason"))),
             shards=recipe.output.shards,
             inputs=(
                 Input("files", (*SOURCE_ROW.names[:7], "language", *measured)),
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
             ),
-            transforms=(Decide(), redact),
+            transforms=(Decide(), redact, KeptDetail()),
         )
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled

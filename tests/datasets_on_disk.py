@@ -11,5 +11,5 @@ def digests(out: Path) -> dict[str, str]:
     return {
         name: hashlib.sha256(file.read_bytes()).hexdigest()
         for name, file in names.items()
-        if not name.startswith(("_timings/", "_log", "_lock", "_run", ".numba"))
+        if not name.startswith(("_timings/", "_log", "_lock", "_run", "_workers"))
     }

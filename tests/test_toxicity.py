@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from transforms.comments import comment_spans
 from transforms.toxicity import PERSONS, REMARKS, SELVES, TERMS, Toxicity, load_classifier, worst_lines
 
 
-def score(content: str | None, language: str | None = "Python") -> tuple[float | None, int | None]:
+def score(content: str | None, language: str | None = "Python") -> tuple[Any, Any]:
     batch = pa.record_batch(
         {"content": pa.array([content], pa.string()), "language": pa.array([language], pa.string())}
     )

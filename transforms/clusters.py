@@ -28,9 +28,7 @@ EDGES = pa.schema(
         datasets.field("left", pa.int64(), "row id of the bucket's first file", nullable=False),
         datasets.field("right", pa.int64(), "row id of another file of the bucket", nullable=False),
         datasets.field("exact", pa.bool_(), "whether the bucket is one content, not a band", nullable=False),
-        datasets.field(
-            "bucket_size", pa.int64(), "files in the bucket; only on the first edge of a large one"
-        ),
+        datasets.field("bucket_size", pa.int64(), "files in the bucket; only on the first edge of a large one"),
     ]
 )
 
@@ -78,7 +76,7 @@ class Buckets:
                 [self._band_rows(batch)] if self.near else []
             )
             table = pa.concat_tables(pa.Table.from_batches([part]) for part in parts).combine_chunks()
-            return (table.to_batches() or [self.schema.empty_table().to_batches()[0]])[0]
+            return (table.to_batches() or [pa.RecordBatch.from_pylist([], self.schema)])[0]
 
         return emit
 
@@ -102,9 +100,7 @@ class Buckets:
 def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """A 64-bit hash of each band of each signature, with the band's number: int64, signatures by bands."""
     values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
-    keys = np.tile(
-        np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1)
-    )
+    keys = np.tile(np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1))
     for row in range(rows):
         keys = (keys ^ values[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
         keys ^= keys >> np.uint64(32)
@@ -168,9 +164,7 @@ class Components:
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             datasets.ROW_ID,
-            datasets.field(
-                "component", pa.int64(), "smallest row id of the files tied to this one", nullable=False
-            ),
+            datasets.field("component", pa.int64(), "smallest row id of the files tied to this one", nullable=False),
             datasets.field("representative", pa.int64(), "first file of the same content", nullable=False),
             datasets.field(
                 "compared",
@@ -192,9 +186,7 @@ class Components:
             is_first = representative == rows
             contents = np.bincount(root[is_first], minlength=len(rows)).astype(root.dtype)
             compared = pa.array(is_first & (contents[root] > 1))
-            return pa.RecordBatch.from_arrays(
-                [rows, rows[root], representative, compared], schema=self.schema
-            )
+            return pa.RecordBatch.from_arrays([rows, rows[root], representative, compared], schema=self.schema)
 
         return join
 

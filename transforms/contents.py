@@ -26,9 +26,7 @@ class Contents:
             return_counts=True,
         )
         by_id = np.argsort(row_ids)
-        places = (
-            by_id[np.minimum(np.searchsorted(row_ids[by_id], ids), len(by_id) - 1)] if len(by_id) else by_id
-        )
+        places = by_id[np.minimum(np.searchsorted(row_ids[by_id], ids), len(by_id) - 1)] if len(by_id) else by_id
         if not np.array_equal(row_ids[places], ids):
             raise ValueError("the representative of a row is not in its batch")
         order = np.argsort(first)

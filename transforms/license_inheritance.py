@@ -89,9 +89,7 @@ class Licenses:
         return Licenses(table, of_row, batch.column("license_evidence"))
 
 
-def inherited_licenses(
-    batch: pa.RecordBatch, contents: Contents, policy: LicensePolicy, similar: Similar
-) -> Licenses:
+def inherited_licenses(batch: pa.RecordBatch, contents: Contents, policy: LicensePolicy, similar: Similar) -> Licenses:
     """The licence of each row after its copies and near copies have been heard."""
     licenses = Licenses.of(batch)
     table, own = licenses.table, licenses.of_row.copy()
@@ -102,8 +100,7 @@ def inherited_licenses(
         witnesses = [Witness("copy", row, table[own[row]]) for row in copies] + near.get(content, [])
         found = {witness.license for witness in witnesses}
         inherited = {
-            number: inherit(table[number], found, policy.keeps)
-            for number in {int(own[row]) for row in copies}
+            number: inherit(table[number], found, policy.keeps) for number in {int(own[row]) for row in copies}
         }
         told = {license: _tell(batch, license, witnesses) for license in set(inherited.values())}
         for row in copies:
@@ -164,7 +161,8 @@ def _near_witnesses(
         row = next(row for row in rows[giver] if own[row] == number)
         witness = Witness(f"near copy ({found.similarity[place]:.3f})", row, table[number])
         witnesses.setdefault(members[place], []).append(witness)
-    return witnesses
+    # Licences are numbered as the batch brings them; the order of rows is the same in any batch.
+    return {content: sorted(told, key=lambda witness: witness.row) for content, told in witnesses.items()}
 
 
 def _number(table: list[License], license: License) -> int:
@@ -176,7 +174,7 @@ def _number(table: list[License], license: License) -> int:
 def _tell(batch: pa.RecordBatch, license: License, witnesses: list[Witness]) -> str:
     """The first place where a licence was seen or, where several were joined, the first of its class."""
     like = [witness for witness in witnesses if witness.license.license_class == license.license_class]
-    witness = next((witness for witness in like if witness.license == license), like[0])
+    witness = next((witness for witness in like if witness.license == license), (like or witnesses)[0])
     place = f"{batch.column('repo')[witness.row].as_py()}/{batch.column('path')[witness.row].as_py()}"
     return f"{witness.kind}: {place} {witness.license.expression}"
 
@@ -186,7 +184,5 @@ def _appended(column: pa.Array, additions: dict[int, str]) -> pa.Array:
     mask = np.zeros(len(column), bool)
     mask[rows] = True
     told = column.filter(pa.array(mask)).to_pylist()
-    texts = [
-        f"{text}; {additions[row]}" if text else additions[row] for text, row in zip(told, rows, strict=True)
-    ]
+    texts = [f"{text}; {additions[row]}" if text else additions[row] for text, row in zip(told, rows, strict=True)]
     return pc.replace_with_mask(column, pa.array(mask), pa.array(texts, column.type))

@@ -13,7 +13,8 @@ Within one folder a stated choice explains the texts beside it: LICENSE-MIT and 
 that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. Texts kept in a folder `licenses/`
 speak for the folder above it only where nothing else does: they are a store of what single files may refer to. A
 wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder. Notices of third
-parties, which do not say what they cover, speak for themselves alone (`transforms.license.license_scope`).
+parties, which do not say what they cover, speak for themselves alone (`transforms.license.license_scope`). So do the
+texts in a folder that collects licences for their own sake, more than any one project has.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ LICENSES = pa.schema(
 
 _SPEAKING = ["directory", "package"]  # scopes of evidence that holds for more than the file itself
 _SHOWN_STATEMENTS = 8
+_MOST_IN_ONE_FOLDER = 24  # distinct licences of one project; more are a licence list, as SPDX's or scancode's
 _SEPARATOR = "\0"
 
 
@@ -110,7 +112,16 @@ def _collect_statements(batch: pa.RecordBatch, folders: list[tuple[str, str]]) -
         folder, stored = _place(path, present[repo])
         statement = Statement(expression, f"{path}: {evidence}", stored)
         statements.setdefault(repo, {}).setdefault(folder, []).append(statement)
-    return statements
+    return {repo: _without_collections(found) for repo, found in statements.items()}
+
+
+def _without_collections(statements: Statements) -> Statements:
+    """Less the folders that collect licences for their own sake: there, a text speaks for itself alone."""
+    return {
+        folder: found
+        for folder, found in statements.items()
+        if len({statement.expression for statement in found}) <= _MOST_IN_ONE_FOLDER
+    }
 
 
 def _present_folders(folders: list[tuple[str, str]], repos: set[str]) -> dict[str, set[str]]:

@@ -26,6 +26,9 @@ _REACH = (
     400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
 )
 _LARGEST_APPROXIMATE = 64_000  # characters: passages longer than this are matched exactly only
+_RUN_LINES = 15  # lines without licence words that end a run, as scancode has it for files
+_MARGIN = 3  # lines shown around a passage that is matched approximately
+_MOSTLY = 0.25  # a text that is licences to this share is shown whole, as a licence file is
 _NEAR_RULES = 700  # as many as scancode itself looks at closely
 _CACHED_TEXTS = 200_000
 
@@ -403,8 +406,11 @@ class LicenseTexts:
         count = _tokenize(data, begin, end, escapes, *self._words, tokens, begins, ends, lines)
         _mark_rules(tokens, count, marks, *self._rules)
         approximate = _mark_passages(tokens, lines, count, self._word_bits, marks)
-        margin = 3 if approximate else 0
+        margin = _MARGIN if approximate else 0
         cuts = _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, stops, first_lines)
+        shown = int((stops[:cuts] - starts[:cuts]).sum())
+        if approximate and shown <= _LARGEST_APPROXIMATE and shown >= _MOSTLY * (end - begin):
+            return [(begin, end, 0)], True
         spans = zip(starts[:cuts].tolist(), stops[:cuts].tolist(), first_lines[:cuts].tolist(), strict=True)
         return list(spans), approximate
 
@@ -416,7 +422,10 @@ class LicenseTexts:
             index.approx_matchable_rids = self._rules_near(text)
         else:
             approximate = False
-        matches = index.match(query_string=text, approximate=approximate)
+        query = import_module("licensedcode.query").Query(
+            query_string=text, idx=index, line_threshold=_RUN_LINES
+        )
+        matches = index.match_query(query, approximate=approximate)
         return _detect(matches) if matches else None
 
     def _rules_near(self, text: str) -> set[int]:

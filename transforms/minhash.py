@@ -54,9 +54,7 @@ class MinHash:
 
         def sign(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            signatures, counts = _sign(
-                *_text(content), WORD, self.ngram, self.min_shingles, multipliers, offsets
-            )
+            signatures, counts = _sign(*_text(content), WORD, self.ngram, self.min_shingles, multipliers, offsets)
             unread = content.is_null().to_numpy(zero_copy_only=False)
             short = unread | (counts < self.min_shingles)
             columns = [_binary(signatures, short), pa.array(counts, pa.int32(), mask=unread)]
@@ -101,7 +99,8 @@ def permutations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def signatures_of(column: pa.Array) -> np.ndarray:
     """A `minhash` column as uint32, rows by permutations, without a copy.
 
-    Rows that are null hold no meaning. A row is what ``datasketch.MinHash(hashvalues=row, seed=seed, scheme="affine32")`` takes.
+    Rows that are null hold no meaning. A row is what ``datasketch.MinHash(hashvalues=row, seed=seed,
+    scheme="affine32")`` takes.
     """
     width = column.type.byte_width
     values = np.frombuffer(column.buffers()[1] or b"", np.dtype("<u4"))
@@ -112,9 +111,7 @@ def signatures_of(column: pa.Array) -> np.ndarray:
 
 def _text(content: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     text, offsets = string_buffers(content)
-    text.setflags(
-        write=False
-    )  # as Arrow's own buffers are, lest the kernels be compiled again for an empty batch
+    text.setflags(write=False)  # as Arrow's own buffers are, lest the kernels be compiled again for an empty batch
     return text, offsets
 
 
@@ -260,7 +257,7 @@ def _mix(value):
 
 @numba.njit(nogil=True, cache=True)
 def _permute(hashes, multipliers, addends, signature):
-    """The least value of each permutation over all hashes, which are mixed first by MurmurHash3's finalizer."""
+    """The least value of each permutation over all hashes, after MurmurHash3's finalizer."""
     for index in range(len(hashes)):
         mixed = hashes[index] ^ (hashes[index] >> np.uint32(16))
         mixed = np.uint32(mixed * np.uint32(0x85EBCA6B))

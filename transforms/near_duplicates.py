@@ -38,7 +38,8 @@ class Verdicts:
 
     Similar means a Jaccard similarity of the shingle sets of `threshold` or more. In components of more than
     `indexed_above` contents a file is compared with those that share a rare shingle with it, which loses
-    none; with more than `max_candidates` of them, with so many, and its `detail` says so if it is kept.
+    none; with more than `max_candidates` of them, with so many, those that share its rarest shingles first, and
+    its `detail` says so if it is kept. Licences are looked for among as many.
     """
 
     threshold: float
@@ -84,12 +85,8 @@ def _reasons(
     reason, detail = batch.column("reason"), batch.column("detail")
     original = pa.array(contents.representative[contents.of_row])
     refused = [not policy.keeps(license.expression) for license in licenses.table]
-    names = [
-        f"license.{li.license_class}" if no else None for li, no in zip(licenses.table, refused, strict=True)
-    ]
-    texts = [
-        policy.detail(li.expression) if no else None for li, no in zip(licenses.table, refused, strict=True)
-    ]
+    names = [f"license.{li.license_class}" if no else None for li, no in zip(licenses.table, refused, strict=True)]
+    texts = [policy.detail(li.expression) if no else None for li, no in zip(licenses.table, refused, strict=True)]
     numbers = pa.array(licenses.of_row)
     for other_reason, other_detail in (
         (reason.take(original), detail.take(original)),

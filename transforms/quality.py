@@ -30,18 +30,18 @@ class Rule:
 INSPECTED = "inspected_languages"
 """Threshold that switches BigCode's exceptions by language on.
 
-StarCoder's authors looked at each extension by eye and noted where a rule hit good files, or was needed at all:
-bigcode-dataset, preprocessing/visual_inspection.csv. Here a language follows its main extension. Not taken over
-are its other values for a few (alphabetic share 0.5 for JSON and YAML) and its lists of extensions to leave out.
+StarCoder's authors looked at each extension by eye and noted where a rule hit good files, or was needed at
+all: bigcode-dataset, preprocessing/visual_inspection.csv. Here a language follows its main extension. Not
+taken over: an alphabetic share of 0.5 for JSON and YAML, other lengths for a few, and extensions left out.
 """
 
-LONG_LINES_ARE_FINE = tuple(
-    "Assembly|Bluespec|BibTeX|CMake|JSON|MATLAB|Markdown|R|RMarkdown|reStructuredText|SQL|Stata|TeX".split(
-        "|"
-    )
+LONG_LINES_ARE_FINE = (
+    *("Assembly", "Bluespec", "BibTeX", "CMake", "JSON", "MATLAB", "Markdown", "R", "RMarkdown"),
+    *("reStructuredText", "SQL", "Stata", "TeX"),
 )
-DATA_IN_DISGUISE = tuple(
-    "Augeas|Maple|MATLAB|Scheme|SystemVerilog|VBA|VHDL|Visual Basic 6.0|Wolfram Language|Yacc".split("|")
+DATA_IN_DISGUISE = (
+    *("Augeas", "MATLAB", "Scheme", "SystemVerilog", "VBA", "VHDL", "Visual Basic 6.0"),
+    *("Wolfram Language", "Yacc"),
 )
 
 RULES = (

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import COPIES, field
+from schemas.datasets import COPIES, LEDGER, field
 from transforms.license_class import STRICTNESS
 from transforms.quality import MEASURES, quality_reason
 
@@ -209,7 +209,7 @@ class Decide:
     def adds(self) -> pa.Schema:
         return pa.schema(
             [
-                field("decision", pa.string(), "kept, dropped or failed", nullable=False),
+                LEDGER.field("decision"),
                 field("kept", pa.bool_(), "the decision is kept", nullable=False),
             ]
         )
@@ -218,7 +218,7 @@ class Decide:
         failed = pa.array(FAILED)
 
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
-            reason = batch.column(COPIES.field("reason").name)
+            reason = batch.column("reason")
             kept = pc.is_null(reason)
             decision = pc.if_else(
                 kept, "kept", pc.if_else(pc.is_in(reason, value_set=failed), "failed", "dropped")
@@ -226,6 +226,30 @@ class Decide:
             return pa.RecordBatch.from_arrays([decision, kept], schema=self.adds)
 
         return decide
+
+
+@dataclass(frozen=True)
+class KeptDetail:
+    """What the ledger tells of a kept file: how much was redacted, by kind."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("detail", "pii_kinds")
+
+    @property
+    def adds(self) -> pa.Schema:
+        return pa.schema(
+            [field("ledger_detail", pa.string(), LEDGER.field("detail").metadata[b"doc"].decode())]
+        )
+
+    def load(self) -> BatchFunction:
+        def tell(batch: pa.RecordBatch) -> pa.RecordBatch:
+            redacted = pc.binary_join_element_wise("redacted", batch.column("pii_kinds"), " ")
+            return pa.RecordBatch.from_arrays(
+                [pc.coalesce(batch.column("detail"), redacted)], schema=self.adds
+            )
+
+        return tell
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def first_similar(
 ) -> Found:
     """For each member that asks, the first similar one among those that answer, in its segment and before it.
 
-    Members are numbers of sets. One answers, to those after it, if it may (`answers`) and has found no match itself. Segment i is
-    ``members[bounds[i]:bounds[i + 1]]``. Empty sets match nothing.
+    Members are numbers of sets. One answers, to those after it, if it may (`answers`) and has found no match
+    itself. Segment i is ``members[bounds[i]:bounds[i + 1]]``. Empty sets match nothing.
     """
     found = Found(np.full(len(members), -1), np.zeros(len(members)), np.zeros(len(members), bool))
     sizes = np.diff(bounds)
@@ -66,9 +66,7 @@ def first_similar(
     return found
 
 
-def _rare_prefixes(
-    sets: ShingleSetArrays, members: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _rare_prefixes(sets: ShingleSetArrays, members: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Of each set the rarest shingles, so many that two similar sets always share one; bounds as well.
 
     The prefix filter (Chaudhuri, Ganti, Kaushik 2006; Bayardo, Ma, Srikant 2007, "Scaling up all pairs
@@ -149,31 +147,36 @@ def _compare_indexed(
     similarity,
     is_capped,
 ):
-    """As `_compare_all`, for one segment, among those that share a rare shingle: an index of chained slots."""
-    heads = np.full(buckets, -1, np.int64)
-    following = np.empty(len(prefixes), np.int64)
+    """As `_compare_all`, for one segment, among those that share a rare shingle: found by chained slots."""
+    heads, tails = np.full(buckets, -1, np.int64), np.full(buckets, -1, np.int64)
+    following = np.full(len(prefixes), -1, np.int64)
     owner = np.empty(len(prefixes), np.int64)
     seen_by = np.full(len(members), -1, np.int64)
     for place in range(len(members)):
         one = members[place]
         candidates = 0
+        first = place  # the earliest match so far: later members are of no interest
         for rare in range(prefix_bounds[place], prefix_bounds[place + 1] if asks[place] else 0):
             entry = heads[np.int64(prefixes[rare] & np.uint64(buckets - 1))]
-            while entry >= 0 and candidates <= max_candidates:
+            while entry >= 0 and owner[entry] < first and candidates <= max_candidates:
                 earlier = owner[entry]
                 if prefixes[entry] == prefixes[rare] and seen_by[earlier] != place:
                     seen_by[earlier] = place
                     candidates += 1
-                    if candidates <= max_candidates and (match[place] < 0 or earlier < match[place]):
+                    if candidates <= max_candidates:
                         other = members[earlier]
-                        measured = jaccard(
-                            values, starts[one], stops[one], starts[other], stops[other], threshold
-                        )
+                        measured = jaccard(values, starts[one], stops[one], starts[other], stops[other], threshold)
                         if measured >= 0:
-                            match[place], similarity[place] = earlier, measured
+                            first = match[place] = earlier
+                            similarity[place] = measured
                 entry = following[entry]
         is_capped[place] = candidates > max_candidates
         if answers[place] and match[place] < 0:
             for rare in range(prefix_bounds[place], prefix_bounds[place + 1]):
                 slot = np.int64(prefixes[rare] & np.uint64(buckets - 1))
-                owner[rare], following[rare], heads[slot] = place, heads[slot], rare
+                owner[rare] = place
+                if heads[slot] < 0:
+                    heads[slot] = rare
+                else:
+                    following[tails[slot]] = rare
+                tails[slot] = rare

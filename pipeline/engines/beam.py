@@ -4,7 +4,10 @@ Each step hands one token to the next, so that it starts when its inputs are com
 task numbers, whole Arrow payloads, records. Contents never travel through Beam.
 """
 
+import os
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,9 +15,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.execution import Job, Record, StepError, commit, emit, reduce, run_map
 from pipeline.plan import Map, Shuffle, Step
+
+WORKER_LOG = "_workers.log"
 
 
 def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tuple[str, ...] = ()) -> None:
@@ -24,14 +30,11 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
     Raises StepError; what was committed stays for the next try.
     """
     options = PipelineOptions(list(arguments))
+    engine: FnApiRunner | str = runner
     if runner == "DirectRunner":
-        # Named by its own name, since DirectRunner first tries to download another runner.
-        engine = FnApiRunner()
-        direct = options.view_as(DirectOptions)
-        direct.direct_num_workers = workers
-        direct.direct_running_mode = "multi_processing" if workers > 1 else "in_memory"
-    else:
-        engine = runner
+        # Called by its own name, since DirectRunner first tries to download another runner.
+        engine = FnApiRunner(_worker_processes(job) if workers > 1 else None)
+        options.view_as(DirectOptions).direct_num_workers = workers
     try:
         with beam.Pipeline(runner=engine, options=options) as pipeline:
             token: Any = pipeline | beam.Create([None])
@@ -44,6 +47,13 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
         if told := re.search(r"StepError: (.*?)(?: \[while running|\n|$)", str(error)):
             raise StepError(told[1]) from error
         raise
+
+
+def _worker_processes(job: Job) -> SubprocessSDKEnvironment:
+    """Workers as Beam starts them, but for their own chatter: it goes to a file beside a local output."""
+    log = job.store.path(WORKER_LOG) if job.store.is_local else os.devnull
+    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    return SubprocessSDKEnvironment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
 
 
 def _run_map(job: Job, step: Map, token: PCollection) -> PCollection:

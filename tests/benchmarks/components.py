@@ -26,9 +26,7 @@ def synthetic_edges(edges: int, rows: int) -> pa.RecordBatch:
         right[at : at + len(hubs)] = _row_ids(generator, len(hubs), rows)
         at += len(hubs)
     exact = pa.array(np.zeros(edges, bool))
-    return pa.RecordBatch.from_arrays(
-        [pa.array(left), pa.array(right), exact], names=["left", "right", "exact"]
-    )
+    return pa.RecordBatch.from_arrays([pa.array(left), pa.array(right), exact], names=["left", "right", "exact"])
 
 
 def _row_ids(generator: np.random.Generator, count: int, rows: int) -> np.ndarray:
@@ -51,9 +49,7 @@ def main(edges: int = 50_000_000, rows: int = 20_000_000) -> None:
     clusters = len(np.unique(result.column("component").to_numpy()))
     print(f"{edges:,} edges, {result.num_rows:,} rows, {clusters:,} components: {seconds:.1f} s")
     print(f"peak {peak_bytes() / 1e9:.2f} GB, of it before the edges {before / 1e9:.2f} GB")
-    print(
-        f"{(peak_bytes() - before) / edges:.1f} bytes an edge, {batch.nbytes / edges:.1f} the edges themselves"
-    )
+    print(f"{(peak_bytes() - before) / edges:.1f} bytes an edge, {batch.nbytes / edges:.1f} the edges themselves")
 
 
 if __name__ == "__main__":
