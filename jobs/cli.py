@@ -38,12 +38,8 @@ def cli() -> None:
 @click.option("--engine", type=click.Choice(["beam", "inline"]), help="Overrides engine.kind.")
 @click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
 @click.option("--workers", type=click.IntRange(min=1), help="Overrides engine.workers.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe."
-)
-@click.option(
-    "--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits."
-)
+@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
+@click.option("--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits.")
 def run(
     recipe: Path | None,
     out: str | None,
@@ -100,16 +96,12 @@ def _print_result(store: Store, summary: dict) -> None:
     console.print(table)
     for dataset in ("corpus", "ledger", "tokenizer", "tokens", "report/index.html"):
         if store.exists(*dataset.split("/")):
-            console.print(
-                f"{dataset.partition('/')[0]:<10} {store.path(dataset)}", soft_wrap=True, highlight=False
-            )
+            console.print(f"{dataset.partition('/')[0]:<10} {store.path(dataset)}", soft_wrap=True, highlight=False)
 
 
 @cli.command()
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe."
-)
+@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as JSON, to diff.")
 def plan(recipe: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Prints the steps of RECIPE, their schemas and the estimated size and time; starts nothing."""
@@ -124,9 +116,7 @@ def _print_plan(made: Plan) -> None:
     for step in made.steps:
         for output in step.outputs:
             schema = made.schemas[output.dataset]
-            click.echo(
-                f"{type(step).__name__.lower():<8} {step.name} -> {output.dataset} ({step.shards} shards)"
-            )
+            click.echo(f"{type(step).__name__.lower():<8} {step.name} -> {output.dataset} ({step.shards} shards)")
             for field in schema:
                 doc = (field.metadata or {}).get(b"doc", b"").decode()
                 click.echo(f"           {field.name}: {field.type}  {doc}")
@@ -152,9 +142,7 @@ def why_(out: str, file: str) -> None:
     found = list(why.fates(store, file))
     if not found:
         near = why.nearest(store, file)
-        mend = (
-            f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
-        )
+        mend = f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
         raise RecipeError(f"{file} is not in the ledger of {out}{mend}")
     for fate in found:
         for label, text in why.tell(fate):

@@ -392,11 +392,7 @@ class _Curation:
         )
         mix = Map(
             "shuffle",
-            (
-                Output(
-                    "tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"
-                ),
-            ),
+            (Output("tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"),),
             shards=self.recipe.output.shards,
             inputs=(Input("_work/blocks", tuple(pack.schema.names)),),
             reduce=shuffle,

@@ -81,6 +81,4 @@ def _lines(store: Store, stop: threading.Event) -> None:
         for number, step in enumerate(steps, 1):
             if step.is_done and step.name not in told:
                 told.add(step.name)
-                print(
-                    f"step {number}/{len(steps)} {step.name}: {step.rows:,} rows", file=sys.stderr, flush=True
-                )
+                print(f"step {number}/{len(steps)} {step.name}: {step.rows:,} rows", file=sys.stderr, flush=True)

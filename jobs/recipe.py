@@ -89,9 +89,7 @@ class LicenseBlock(Block):
     def _known(cls, keep: list[str]) -> list[str]:
         for name in keep:
             if name.islower() and name not in get_args(LicenseClass):
-                raise ValueError(
-                    f"{name!r} is neither a class ({', '.join(get_args(LicenseClass))}) nor an SPDX id"
-                )
+                raise ValueError(f"{name!r} is neither a class ({', '.join(get_args(LicenseClass))}) nor an SPDX id")
         return keep
 
 

@@ -81,6 +81,8 @@ LISTED = 20
 """Entries of a kind that the page shows."""
 BINS = 20
 """Steps of similarity, each 0.05 wide."""
+COPY_EVIDENCE = r"(^|; )(near copy \([0-9.]+\)|copy): "
+"""What the evidence of a file tells when its licence comes from an exact or a near copy."""
 NAME_LENGTH = 120
 NOTHING = pa.array([], pa.int64())
 
@@ -161,9 +163,7 @@ class Totals:
     of a key that comes again miss what was let go.
     """
 
-    def __init__(
-        self, keys: tuple[str, ...], sums: tuple[str, ...] = MEASURES, most_bytes: int = MOST_BYTES
-    ) -> None:
+    def __init__(self, keys: tuple[str, ...], sums: tuple[str, ...] = MEASURES, most_bytes: int = MOST_BYTES) -> None:
         self._keys, self._sums, self._most_bytes = list(keys), list(sums), most_bytes
         self._parts: list[pa.Table] = []
         self.complete = True
@@ -226,9 +226,7 @@ def _fates(store: Store) -> dict[str, Any]:
         for totals in (fates, languages, repositories):
             totals.add(table)
         survivors.add(
-            table.filter(
-                pc.and_(pc.is_valid(table["survivor"]), pc.starts_with(table["reason"], "duplicate."))
-            )
+            table.filter(pc.and_(pc.is_valid(table["survivor"]), pc.starts_with(table["reason"], "duplicate.")))
         )
     reasons = sorted(fates.table().to_pylist(), key=_place)
     found, standing = repositories.table(), survivors.table()
@@ -238,9 +236,7 @@ def _fates(store: Store) -> dict[str, Any]:
         "bytes": sum(entry["bytes"] for entry in reasons),
         "bytes_kept": sum(entry["bytes_kept"] for entry in reasons),
         **{fate: _rows(reasons, "decision", fate)["rows"] for fate in ("kept", "dropped", "failed")},
-        "reasons": [
-            {key: entry[key] for key in ("decision", "reason", "rows", "bytes")} for entry in reasons
-        ],
+        "reasons": [{key: entry[key] for key in ("decision", "reason", "rows", "bytes")} for entry in reasons],
         "languages": languages.table().to_pylist(),
         "duplicates": {
             "exact": _rows(reasons, "reason", "duplicate.exact"),
@@ -289,7 +285,7 @@ def _licenses(store: Store) -> dict[str, Any]:
     columns = ("license", "license_class", "license_evidence", "reason", "similarity")
     for table in _batches(store, "copies", columns):
         kept = pc.is_null(table["reason"])
-        stricter = pc.fill_null(pc.match_substring_regex(table["license_evidence"], "(^|; )copy:"), False)
+        stricter = pc.fill_null(pc.match_substring_regex(table["license_evidence"], COPY_EVIDENCE), False)
         near = table.filter(pc.equal(table["reason"], "duplicate.near"))["similarity"].drop_null().to_numpy()
         similarities += np.bincount(np.clip((near * BINS).astype(int), 0, BINS - 1), minlength=BINS)
         table = _with_counts(
@@ -305,15 +301,12 @@ def _licenses(store: Store) -> dict[str, Any]:
     return {
         "licenses": {
             "classes": [_without(entry, "made_stricter_kept") for entry in by_class],
-            "expressions": [
-                _without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()
-            ],
+            "expressions": [_without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()],
             "made_stricter": sum(entry["made_stricter"] for entry in by_class),
             "made_stricter_kept": sum(entry["made_stricter_kept"] for entry in by_class),
         },
         "similarities": [
-            {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows}
-            for bin, rows in enumerate(similarities.tolist())
+            {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows} for bin, rows in enumerate(similarities.tolist())
         ],
         "complete": expressions.complete,
     }
@@ -348,7 +341,7 @@ def render(summary: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": count, "size": size, "name": name, "meaning": meaning}
-    environment.globals |= {"share": share}
+    environment.globals |= {"share": share, "label": label}
     return environment.get_template("report.html.j2").render(summary, charts=charts(summary), listed=LISTED)
 
 
@@ -378,10 +371,10 @@ def charts(summary: dict[str, Any]) -> dict[str, list[Bar]]:
     most = max(entry["rows"] for entry in similarities)
     return {
         "funnel": _funnel(summary),
-        "languages": _kept_bars(summary["languages"][:LISTED], "language", "none found"),
-        "classes": _kept_bars(licenses["classes"], "license_class", "not judged"),
-        "licenses": _kept_bars(licenses["expressions"][:LISTED], "license", "none found"),
-        "repositories": _kept_bars(repositories, "repo", ""),
+        "languages": _kept_bars(summary["languages"][:LISTED], "language"),
+        "classes": _kept_bars(licenses["classes"], "license_class"),
+        "licenses": _kept_bars(licenses["expressions"][:LISTED], "license"),
+        "repositories": _kept_bars(repositories, "repo"),
         "similarities": [
             bar(f"{entry['from']:.2f} to {entry['to']:.2f}", count(entry["rows"]), most, gone=entry["rows"])
             for entry in similarities[first:]
@@ -403,11 +396,11 @@ def _funnel(summary: dict[str, Any]) -> list[Bar]:
     return [*bars, bar("kept", f"{count(left)} ({share(left, rows)})", rows, kept=left)]
 
 
-def _kept_bars(entries: list[dict[str, Any]], key: str, unnamed: str) -> list[Bar]:
+def _kept_bars(entries: list[dict[str, Any]], key: str) -> list[Bar]:
     most = max((entry["rows"] for entry in entries), default=0)
     return [
         bar(
-            name(entry[key] or unnamed),
+            label(entry, key),
             f"{count(entry['kept'])} of {count(entry['rows'])}",
             most,
             kept=entry["kept"],
@@ -415,6 +408,13 @@ def _kept_bars(entries: list[dict[str, Any]], key: str, unnamed: str) -> list[Ba
         )
         for entry in entries
     ]
+
+
+def label(entry: dict[str, Any], key: str) -> str:
+    """What the page calls an entry of the summary; a file may have left before it was judged at all."""
+    if entry[key] is not None:
+        return name(entry[key])
+    return "not judged" if entry.get("license_class", "") is None else "none found"
 
 
 def count(number: int) -> str:

@@ -102,7 +102,5 @@ def _locked(store: Store) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RecipeError(
-                f"another run is writing to {store.uri}; wait for it, or choose another --out"
-            ) from None
+            raise RecipeError(f"another run is writing to {store.uri}; wait for it, or choose another --out") from None
         yield

@@ -53,14 +53,10 @@ def tell(fate: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [(name, str(fate[name])) for name in ("detail", "survivor") if fate[name] is not None]
     measures = dict(fate["measures"])
     if evidence := measures.pop(COPIES.field("license_evidence").name, None):
-        lines += [
-            ("license", f"{fate['license'] or 'none found'} ({measures.pop('license_class', 'unknown')})")
-        ]
+        lines += [("license", f"{fate['license'] or 'none found'} ({measures.pop('license_class', 'unknown')})")]
         lines += [("evidence", part) for part in evidence.split("; ")]
     lines += [
-        (name, str(fate[name]))
-        for name in ("language", "size", "content_id", "revision", "source")
-        if fate[name]
+        (name, str(fate[name])) for name in ("language", "size", "content_id", "revision", "source") if fate[name]
     ]
     lines += [(name, _short(value)) for name, value in sorted(measures.items())]
     return lines

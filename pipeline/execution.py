@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
-from pipeline.plan import Emit, Input, Map, Output, Plan, Shuffle, Step, code_version, emitted_schema
+from pipeline.plan import Input, Map, Output, Plan, Shuffle, Step, code_version, emitted_schema
 from pipeline.storage import (
     MANIFEST,
     PROGRESS,
@@ -85,15 +85,12 @@ class Job:
         return [step for step in self.plan.steps if not self.is_committed(step)]
 
     def prepare(self) -> list[Step]:
-        """The pending steps, after dropping what other settings left in their place: it must never be taken for ours."""
+        """The pending steps, after dropping what other settings left there: it must never pass for ours."""
         pending = self.pending()
         for step in pending:
             for output in step.outputs:
                 self.store.remove(output.dataset, MANIFEST)
-            made = [
-                self.store.read_json(PROGRESS, step.name, name)
-                for name in self.store.names(PROGRESS, step.name)
-            ]
+            made = [self.store.read_json(PROGRESS, step.name, name) for name in self.store.names(PROGRESS, step.name)]
             if any(record["fingerprint"] != self.plan.fingerprints[step.name] for record in made):
                 self.store.remove_folder(PROGRESS, step.name)
         return pending
@@ -154,9 +151,7 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
                 after = _sum(reduced, step.balance[1] if step.balance else None)
                 _write(writers, reduced, timings)
         outputs = {output.dataset: [writer.shard] for output, writer in writers.items()}
-        record = Record(
-            step.name, shard, job.plan.fingerprints[step.name], rows_in, outputs, (before, after), timings
-        )
+        record = Record(step.name, shard, job.plan.fingerprints[step.name], rows_in, outputs, (before, after), timings)
         return _save(job, record)
 
 
@@ -238,9 +233,7 @@ def commit(job: Job, step: Step, records: Iterable[Record], emitted: int) -> Non
     for record in ordered:
         for name, spent in record.seconds.items():
             seconds[name] = seconds.get(name, 0) + spent
-    job.store.write_json(
-        {name: round(spent, 3) for name, spent in seconds.items()}, TIMINGS, f"{step.name}.json"
-    )
+    job.store.write_json({name: round(spent, 3) for name, spent in seconds.items()}, TIMINGS, f"{step.name}.json")
 
 
 def _check_conservation(job: Job, step: Step, records: list[Record], emitted: int) -> None:
@@ -272,9 +265,7 @@ def _check_conservation(job: Job, step: Step, records: list[Record], emitted: in
     tallies = [shard.tally for record in records for shards in record.outputs.values() for shard in shards]
     for output in step.outputs:
         if output.matches is not None:
-            told = sum(
-                count for tally in tallies for key, count in tally.items() if output.matches in key.split(",")
-            )
+            told = sum(count for tally in tallies for key, count in tally.items() if output.matches in key.split(","))
             demand(told, rows_of(output), f"rows of {output.dataset}, against {output.matches}")
 
 
@@ -349,9 +340,7 @@ def _write(writers: dict[Output, ShardWriter], batch: pa.RecordBatch, timings: d
     timings["write"] = timings.get("write", 0) + time.perf_counter() - started
 
 
-def _timed(
-    name: str, timings: dict[str, float], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _timed(name: str, timings: dict[str, float], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     while True:
         started = time.perf_counter()
         batch = next(batches, None)
@@ -403,9 +392,7 @@ def _side_by_side(
         yield batch
     for source, reader in zip(inputs[1:], readers, strict=True):
         if reader.take(1).num_rows:
-            raise ConservationError(
-                f"{source.dataset} has more rows than {inputs[0].dataset} in shard {shard}"
-            )
+            raise ConservationError(f"{source.dataset} has more rows than {inputs[0].dataset} in shard {shard}")
 
 
 class _Rows:
@@ -417,9 +404,7 @@ class _Rows:
 
     def take(self, rows: int) -> pa.RecordBatch:
         parts = [] if self._rest is None else [self._rest]
-        while (
-            sum(part.num_rows for part in parts) < rows and (batch := next(self._batches, None)) is not None
-        ):
+        while sum(part.num_rows for part in parts) < rows and (batch := next(self._batches, None)) is not None:
             parts.append(pa.Table.from_batches([batch]))
         if not parts:
             return pa.RecordBatch.from_pylist([], pa.schema([]))

@@ -157,9 +157,7 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
         else:
             sent = [_reduce_emit(step.name, emit, datasets) for emit in step.emits]
             if any(not schema.equals(sent[0]) for schema in sent):
-                raise PlanError(
-                    f"step {step.name}: its emits give different columns: {[s.names for s in sent]}"
-                )
+                raise PlanError(f"step {step.name}: its emits give different columns: {[s.names for s in sent]}")
             _require(step.name, sent[0], (step.key, *step.order))
             columns = sent[0] if step.reduce is None else _reduce(step.name, sent[0], step.reduce)
         for output in step.outputs:
@@ -197,9 +195,7 @@ def _read(step: str, inputs: tuple[Input, ...], datasets: dict[str, pa.Schema]) 
         fields += [schema.field(column) for column in source.columns]
     names = [field.name for field in fields]
     if len(set(names)) < len(names):
-        raise PlanError(
-            f"step {step}: reads a column twice: {sorted(n for n in names if names.count(n) > 1)}"
-        )
+        raise PlanError(f"step {step}: reads a column twice: {sorted(n for n in names if names.count(n) > 1)}")
     return pa.schema(fields)
 
 
@@ -208,9 +204,7 @@ def _measure(step: str, columns: pa.Schema, transforms: tuple[Transform, ...]) -
         _require(f"{step}, {type(transform).__name__}", columns, transform.reads)
         for field in transform.adds:
             if field.name in columns.names:
-                raise PlanError(
-                    f"step {step}: {type(transform).__name__} adds {field.name}, which is there already"
-                )
+                raise PlanError(f"step {step}: {type(transform).__name__} adds {field.name}, which is there already")
             columns = columns.append(field)
     return columns
 
@@ -222,9 +216,7 @@ def _reduce(step: str, columns: pa.Schema, reducer: Reducer) -> pa.Schema:
 
 def _require(step: str, schema: pa.Schema, columns: tuple[str, ...]) -> None:
     if missing := [column for column in columns if column not in schema.names]:
-        raise PlanError(
-            f"step {step} reads {', '.join(missing)}, which nobody adds; there are {schema.names}"
-        )
+        raise PlanError(f"step {step} reads {', '.join(missing)}, which nobody adds; there are {schema.names}")
 
 
 def describe(value: object) -> object:

@@ -185,9 +185,7 @@ class Store:
         """The manifest of a dataset that must be whole."""
         manifest = self.manifest(dataset)
         if manifest is None:
-            raise FileNotFoundError(
-                f"{self.uri}/{dataset} has no {MANIFEST}: the run that writes it has not ended"
-            )
+            raise FileNotFoundError(f"{self.uri}/{dataset} has no {MANIFEST}: the run that writes it has not ended")
         return manifest
 
     def read(
@@ -219,13 +217,9 @@ class Store:
         manifest = self.committed(dataset)
         names = columns or tuple(entry["name"] for entry in manifest.schema)
         if manifest.format == "files":
-            rows = [
-                {"name": shard.file, "data": self._bytes(dataset, shard.file)} for shard in manifest.shards
-            ]
+            rows = [{"name": shard.file, "data": self._bytes(dataset, shard.file)} for shard in manifest.shards]
             return pa.Table.from_pylist(rows, pa.schema([("name", pa.string()), ("data", pa.binary())]))
-        batches = [
-            batch for shard in range(len(manifest.shards)) for batch in self.read(dataset, shard, names)
-        ]
+        batches = [batch for shard in range(len(manifest.shards)) for batch in self.read(dataset, shard, names)]
         return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in names})
 
     def _bytes(self, *parts: str) -> bytes:
@@ -249,9 +243,7 @@ def _batches(
             # A row group is a batch as it was written, so it fits in memory.
             table = file.read_row_group(group, columns=stored).combine_chunks()
             if not stored:
-                yield pa.RecordBatch.from_pylist(
-                    [{}] * file.metadata.row_group(group).num_rows, pa.schema([])
-                )
+                yield pa.RecordBatch.from_pylist([{}] * file.metadata.row_group(group).num_rows, pa.schema([]))
             yield from table.to_batches()
 
 
@@ -344,6 +336,9 @@ class ShardWriter:
     def __exit__(self, *error: Any) -> None:
         # A writer that is dropped still writes its footer: into nothing, if the shard is given up.
         self._file.abandoned = error[0] is not None
+        if self._rows == 0 and not isinstance(self._writer, pq.ParquetWriter):
+            # datasets opens no stream without a batch.
+            self._writer.write_batch(pa.RecordBatch.from_pylist([], self._schema))
         self._writer.close()
         self._writing.__exit__(*error)
         self.shard = Shard(

@@ -10,27 +10,21 @@ def field(name: str, type: pa.DataType, doc: str, nullable: bool = True) -> pa.F
 
 SOURCE_ROW = pa.schema(
     [
-        field(
-            "source", pa.string(), "kind and uri of the recipe's source that gave the file", nullable=False
-        ),
+        field("source", pa.string(), "kind and uri of the recipe's source that gave the file", nullable=False),
         field("repo", pa.string(), "repository: owner/name, a package, a folder", nullable=False),
         field("revision", pa.string(), "commit, tag or version, where the source knows it"),
         field("path", pa.string(), "path inside the repository, with forward slashes", nullable=False),
         field("size", pa.int64(), "bytes in the source, also for files that were not read"),
         field("content_id", pa.string(), "git blob id, 40 hex digits; null where the bytes were not read"),
         field("content", pa.string(), "the text, unchanged; null where `input_reason` says why"),
-        field(
-            "claimed_license", pa.string(), "licence that the source itself states for the file's repository"
-        ),
+        field("claimed_license", pa.string(), "licence that the source itself states for the file's repository"),
         field("input_reason", pa.string(), "why no text could be read: a dotted name such as input.not_utf8"),
         field("input_detail", pa.string(), "the value and the bound, or the error, behind `input_reason`"),
     ]
 )
 """What every source gives: one row per file, readable or not."""
 
-ROW_ID = field(
-    "row_id", pa.int64(), "home shard << 32 | row in the shard; names a row of `files`", nullable=False
-)
+ROW_ID = field("row_id", pa.int64(), "home shard << 32 | row in the shard; names a row of `files`", nullable=False)
 
 COPIES = pa.schema(
     [

@@ -19,9 +19,7 @@ def spans(language: str | None, *texts: str | None) -> list[tuple[int, int, str]
     """Row, kind and text of each span."""
     found = comment_spans(pa.array(texts, pa.string()), pa.array([language] * len(texts), pa.string()))
     encoded = [text.encode() if text else b"" for text in texts]
-    bounds = zip(
-        found.row.tolist(), found.kind.tolist(), found.start.tolist(), found.end.tolist(), strict=True
-    )
+    bounds = zip(found.row.tolist(), found.kind.tolist(), found.start.tolist(), found.end.tolist(), strict=True)
     return [(row, kind, encoded[row][start:end].decode()) for row, kind, start, end in bounds]
 
 
@@ -83,9 +81,7 @@ def test_python_as_its_own_tokenizer_sees_it() -> None:
         text = path.read_text()
         tokens = tokenize.generate_tokens(io.StringIO(text).readline)
         kinds = {tokenize.COMMENT: COMMENT, tokenize.STRING: STRING}
-        expected = [
-            (0, kinds[token.type], token.string.lstrip("rRbBfFuU")) for token in tokens if token.type in kinds
-        ]
+        expected = [(0, kinds[token.type], token.string.lstrip("rRbBfFuU")) for token in tokens if token.type in kinds]
         assert spans("Python", text) == expected, path
 
 
@@ -126,8 +122,7 @@ def test_spans_lie_in_order_within_whole_characters(texts: list[str], language: 
         bounds = np.stack([found.start, found.end], axis=1)[found.row == row].ravel()
         assert (np.diff(bounds) >= 0).all()
         assert all(
-            len(text.encode()[:bound].decode().encode()) == bound <= len(text.encode())
-            for bound in bounds.tolist()
+            len(text.encode()[:bound].decode().encode()) == bound <= len(text.encode()) for bound in bounds.tolist()
         )
     if len(texts) > 1:
         sliced = comment_spans(content.slice(1), pa.array([language] * (len(texts) - 1)))
@@ -143,13 +138,9 @@ def test_hostile_texts_take_linear_time(text: str, language: str) -> None:
 
 def test_the_table_holds_names_that_linguist_knows_and_each_once() -> None:
     names = [
-        name
-        for group in [*(names for names, _ in FAMILIES.values()), PROSE_LANGUAGES]
-        for name in group.split("|")
+        name for group in [*(names for names, _ in FAMILIES.values()), PROSE_LANGUAGES] for name in group.split("|")
     ]
     assert len(names) == len(set(names))
     assert [name for name in names if language_type(name) is None] == []
-    assert all(
-        len(mark) <= 8 for _, family in FAMILIES.values() for d in family for mark in (d.opening, d.closing)
-    )
+    assert all(len(mark) <= 8 for _, family in FAMILIES.values() for d in family for mark in (d.opening, d.closing))
     assert comments.family_of()["Markdown"] == len(FAMILIES)

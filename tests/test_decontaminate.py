@@ -113,13 +113,9 @@ def test_benchmarks_are_given_as_json_lines(tmp_path):
     path = tmp_path / "turns.jsonl"
     turns = ["Assign the string to a variable named text.", "Print the words of it in reverse order."]
     code = "def last_words(text):\n    return [word for word in reversed(text.split()) if word not in seen]\n"
-    path.write_text(
-        json.dumps({"id": "7", "prompts": turns}) + "\n" + json.dumps({"task_id": 8, "code": code})
-    )
+    path.write_text(json.dumps({"id": "7", "prompts": turns}) + "\n" + json.dumps({"task_id": 8, "code": code}))
     function = Decontaminate((str(path), "humaneval")).load()
-    batch = pa.record_batch(
-        {"content": [" ".join(turns), code, PROMPTS[9], "Print the words of it in order."]}
-    )
+    batch = pa.record_batch({"content": [" ".join(turns), code, PROMPTS[9], "Print the words of it in order."]})
     assert function(batch)["contaminated"].to_pylist() == ["turns", "turns", "humaneval", None]
     assert function(batch)["contamination"].to_pylist()[:2] == [
         "turns/7 prompts: 7 of 7 10-grams",

@@ -61,7 +61,9 @@ def test_transposed_reading_mixes_the_shards(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     inline.run(Job(toy.plan(), store))
     for shard in range(4):
-        origins = {row_id >> 32 for batch in store.read("spread", shard, ("origin",)) for row_id in batch[0].to_pylist()}
+        origins = {
+            row_id >> 32 for batch in store.read("spread", shard, ("origin",)) for row_id in batch[0].to_pylist()
+        }
         assert origins >= {0, 1, 3, 4}  # shard 2 holds fewer rows than there are slices
 
 

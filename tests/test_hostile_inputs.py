@@ -279,9 +279,7 @@ def test_a_compressed_tar_that_grows_too_much_is_left(tmp_path):
         assert reasons(found) == {"a": None, "zeros": "input.too_large", "": "input.bomb"}
         assert details(found)[""] == "grows more than 200-fold"
     bounded = Limits(max_archive_bytes=100_000)
-    found = archive_rows(
-        tmp_path, tar_bytes(FILES | {"top/z": random.Random(0).randbytes(1 << 18)}, "w:gz"), bounded
-    )
+    found = archive_rows(tmp_path, tar_bytes(FILES | {"top/z": random.Random(0).randbytes(1 << 18)}, "w:gz"), bounded)
     assert len(found) == 41
     assert found[-1]["input_reason"] == "input.bomb"
 
@@ -361,9 +359,7 @@ def test_without_permission_a_file_or_a_folder_has_a_failed_row(tmp_path):
     assert reasons(found) == {"closed": "input.unreadable", "file": "input.unreadable", "open": None}
     assert details(found)["file"] == "Permission denied"
     assert reasons(packed) == {"": "input.unreadable"}
-    assert [(row["repo"], row["path"], row["input_reason"]) for row in globbed] == [
-        ("closed", "", "input.unreadable")
-    ]
+    assert [(row["repo"], row["path"], row["input_reason"]) for row in globbed] == [("closed", "", "input.unreadable")]
 
 
 def test_malformed_json_lines(tmp_path):

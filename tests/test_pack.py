@@ -33,10 +33,7 @@ def traced(blocks: pa.RecordBatch) -> dict[int, list[int]]:
         starts = np.array(block["starts"])
         for place, token in enumerate(block["tokens"][: block["token_count"]]):
             entry = np.searchsorted(starts, place, side="right") - 1
-            assert (
-                pieces.setdefault(block["documents"][entry], {}).setdefault(place - starts[entry], token)
-                == token
-            )
+            assert pieces.setdefault(block["documents"][entry], {}).setdefault(place - starts[entry], token) == token
     return {document: [tokens[place] for place in range(len(tokens))] for document, tokens in pieces.items()}
 
 

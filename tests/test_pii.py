@@ -39,9 +39,7 @@ def spans(text: str) -> list[tuple[int, int, str]]:
     return [(span["start"], span["end"], span["kind"]) for span in found]
 
 
-PRIVATE_KEY = "\n".join(
-    ["-----BEGIN RSA PRIVATE KEY-----", *[BASE64_LINE] * 4, "-----END RSA PRIVATE KEY-----"]
-)
+PRIVATE_KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *[BASE64_LINE] * 4, "-----END RSA PRIVATE KEY-----"])
 
 SECRETS = [
     ("author = 'Joé <", "joe.doe@gmail.com", ">'", "EMAIL_ADDRESS"),
@@ -173,10 +171,7 @@ def test_rows_do_not_depend_on_their_neighbours():
     whole = FIND(batch)
     assert whole.schema == FindPersonalData().adds
     for row in range(len(rows)):
-        assert (
-            FIND(batch.slice(row, 1)).column("pii").to_pylist()
-            == whole.column("pii").slice(row, 1).to_pylist()
-        )
+        assert FIND(batch.slice(row, 1)).column("pii").to_pylist() == whole.column("pii").slice(row, 1).to_pylist()
 
 
 def test_nothing_found_returns_the_content_uncopied():
@@ -265,9 +260,7 @@ def test_text_outside_the_spans_stays(text):
     assert (kinds is None) == (not found)
 
 
-@pytest.mark.parametrize(
-    "filler", ["function(a,b){return c.d(e)};", "ab0+", "a@", "1.2.3.4,", "password", "sk-"]
-)
+@pytest.mark.parametrize("filler", ["function(a,b){return c.d(e)};", "ab0+", "a@", "1.2.3.4,", "password", "sk-"])
 def test_a_long_line_takes_bounded_time(filler):
     line = (filler * 50_000)[:100_000] + " joe.doe@gmail.com " + (filler * 50_000)[:100_000]
     start = time.process_time()

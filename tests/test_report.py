@@ -18,9 +18,7 @@ from schemas.datasets import COPIES, LEDGER, field
 
 SCRIPT = "evil/<script>alert('x')</script>"
 QUOTES = 'a"b&c/\u202eyp.tset'
-CORPUS = pa.schema(
-    [field("repo", pa.string(), ""), field("path", pa.string(), ""), field("content", pa.string(), "")]
-)
+CORPUS = pa.schema([field("repo", pa.string(), ""), field("path", pa.string(), ""), field("content", pa.string(), "")])
 
 # repo, path, size, language, license, class, evidence, reason, survivor, similarity
 FILES = [
@@ -91,16 +89,17 @@ FILES = [
     ("last", "gone", None, None, None, None, None, "input.not_regular", None, None),
     ("last", "task.py", 200, "Python", "MIT", "permissive", "a: MIT", "contaminated.humaneval", None, None),
 ]
+BATCH_ROWS = 2
 DECISIONS = {None: "kept", "input.not_utf8": "failed"}
 
 
 def write(store: Store, output: Output, schema: pa.Schema, shards: Iterable[list[dict]]) -> None:
-    """Writes a dataset of the given rows, two rows in a batch, and its manifest."""
+    """Writes a dataset of the given rows and its manifest."""
     written: list[Shard] = []
     for number, rows in enumerate(shards):
         with ShardWriter(store, output, schema, number, 2) as writer:
-            for start in range(0, len(rows), 2):
-                writer.write(pa.RecordBatch.from_pylist(rows[start : start + 2], schema))
+            for start in range(0, len(rows), BATCH_ROWS):
+                writer.write(pa.RecordBatch.from_pylist(rows[start : start + BATCH_ROWS], schema))
         written.append(writer.shard)
     described = [{"name": entry.name, "type": str(entry.type), "doc": ""} for entry in schema]
     manifest = Manifest("f" * 64, "1.0+abc", output.dataset, output.format, described, written)
@@ -110,9 +109,7 @@ def write(store: Store, output: Output, schema: pa.Schema, shards: Iterable[list
 def output_location(folder: Path, files: list[tuple] = FILES) -> Store:
     store = Store(str(folder))
     ledger, copies, corpus = [], [], []
-    for row_id, (repo, path, bytes_, language, license, kind, evidence, reason, survivor, alike) in enumerate(
-        files
-    ):
+    for row_id, (repo, path, bytes_, language, license, kind, evidence, reason, survivor, alike) in enumerate(files):
         fate = {"reason": reason, "survivor": survivor, "license": license}
         ledger.append(
             {"source": "toy", "repo": repo, "path": path, "size": bytes_, "language": language}
@@ -120,16 +117,13 @@ def output_location(folder: Path, files: list[tuple] = FILES) -> Store:
             | fate
         )
         copies.append(
-            {"row_id": row_id, "similarity": alike, "license_class": kind, "license_evidence": evidence}
-            | fate
+            {"row_id": row_id, "similarity": alike, "license_class": kind, "license_evidence": evidence} | fate
         )
         if reason is None:
             corpus.append({"repo": repo, "path": path, "content": "secret = 'hunter2'"})
     write(store, Output("ledger", tuple(LEDGER.names)), LEDGER, [ledger[:5], ledger[5:]])
     write(store, Output("copies", tuple(COPIES.names)), COPIES, [copies[:5], copies[5:]])
-    arrow = Output(
-        "corpus", tuple(CORPUS.names), format="arrow", file_name="data-{shard:05d}-of-{shards:05d}.arrow"
-    )
+    arrow = Output("corpus", tuple(CORPUS.names), format="arrow", file_name="data-{shard:05d}-of-{shards:05d}.arrow")
     write(store, arrow, CORPUS, [corpus[:1], corpus[1:]])
     return store
 
@@ -170,9 +164,7 @@ def test_fates_add_up_and_come_in_the_order_of_the_rules(tmp_path: Path) -> None
     assert (summary["rows"], summary["kept"], summary["dropped"], summary["failed"]) == (11, 2, 8, 1)
     assert summary["conservation"] == "11 = 2 kept + 8 dropped + 1 failed"
     assert (summary["bytes"], summary["bytes_kept"]) == (14440, 1500)
-    assert [
-        (entry["decision"], entry["reason"], entry["rows"], entry["bytes"]) for entry in summary["reasons"]
-    ] == [
+    assert [(entry["decision"], entry["reason"], entry["rows"], entry["bytes"]) for entry in summary["reasons"]] == [
         ("dropped", "input.not_regular", 1, 0),
         ("failed", "input.not_utf8", 1, 70),
         ("dropped", "quality.max_line_length", 1, 9000),
@@ -234,9 +226,7 @@ def test_the_files_hold_the_summary_and_are_the_same_every_time(tmp_path: Path) 
     write_report(output_location(tmp_path / "another"))
     assert json.loads((tmp_path / "one/report/summary.json").read_text()) == summary
     for file in ("summary.json", "index.html"):
-        assert (tmp_path / "one/report" / file).read_bytes() == (
-            tmp_path / "another/report" / file
-        ).read_bytes()
+        assert (tmp_path / "one/report" / file).read_bytes() == (tmp_path / "another/report" / file).read_bytes()
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -253,9 +243,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_the_page_needs_no_network_and_tells_no_content(tmp_path: Path) -> None:
     write_report(output_location(tmp_path))
     text = (tmp_path / "report/index.html").read_text()
-    references = [
-        attributes[key] for _, attributes in Page(text).tags for key in ("src", "href") if key in attributes
-    ]
+    references = [attributes[key] for _, attributes in Page(text).tags for key in ("src", "href") if key in attributes]
     assert references
     assert all(reference and reference.startswith("#") for reference in references)
     assert "url(" not in text
@@ -316,9 +304,7 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
     ("decision", "reason", "told"),
     [("dropped", None, "dropped with reason None"), ("lost", "input.lost", "does not add up")],
 )
-def test_a_ledger_that_does_not_add_up_is_refused(
-    tmp_path: Path, decision: str, reason: str, told: str
-) -> None:
+def test_a_ledger_that_does_not_add_up_is_refused(tmp_path: Path, decision: str, reason: str, told: str) -> None:
     store = output_location(tmp_path, FILES[:1])
     row = {"source": "toy", "repo": "a", "path": "b", "decision": decision, "reason": reason}
     kept = row | {"decision": "kept", "reason": None}
@@ -341,9 +327,7 @@ def test_a_corpus_that_misses_a_kept_file_is_refused(tmp_path: Path) -> None:
 def test_totals_do_not_depend_on_batches(batches: list[list[str]]) -> None:
     totals = Totals(("key",), ("rows",))
     for keys in batches:
-        totals.add(
-            pa.table({"key": pa.array(keys, pa.string()), "rows": pa.array([1] * len(keys), pa.int64())})
-        )
+        totals.add(pa.table({"key": pa.array(keys, pa.string()), "rows": pa.array([1] * len(keys), pa.int64())}))
     keys = [key for batch in batches for key in batch]
     expected = sorted(((keys.count(key), key) for key in set(keys)), key=lambda entry: (-entry[0], entry[1]))
     assert [(row["rows"], row["key"]) for row in totals.table().to_pylist()] == expected

@@ -162,9 +162,7 @@ def test_a_git_archive_tells_its_commit_and_its_header_is_no_file(tmp_path):
         archive.addfile(folder)
         archive.addfile(tarfile.TarInfo("repo-0123/a.py"), io.BytesIO(b""))
     found = rows(ArchiveSource(str(write(tmp_path / "repo.tar.gz", buffer.getvalue()))))
-    assert [(row["path"], row["revision"], row["input_reason"]) for row in found] == [
-        ("a.py", commit, "input.empty")
-    ]
+    assert [(row["path"], row["revision"], row["input_reason"]) for row in found] == [("a.py", commit, "input.empty")]
 
 
 def test_the_same_rows_whatever_the_splits(tmp_path):
@@ -186,9 +184,7 @@ def test_the_same_rows_whatever_the_splits(tmp_path):
         whole, cut = kind(str(tmp_path / uri)), kind(str(tmp_path / uri))
         assert len(whole.splits(HUGE)) == 1
         assert len(cut.splits(1 << 18)) > 5
-        assert (
-            in_any_order(rows(whole)) == in_any_order(rows(cut, 1 << 18)) == in_any_order(rows(cut, 1 << 16))
-        )
+        assert in_any_order(rows(whole)) == in_any_order(rows(cut, 1 << 18)) == in_any_order(rows(cut, 1 << 16))
 
 
 def test_a_large_archive_is_dealt_out_evenly(tmp_path):
@@ -213,9 +209,7 @@ def test_splits_do_not_depend_on_the_order_in_which_the_file_system_lists(tmp_pa
     expected_folder = rows(DirectorySource(str(tmp_path / "x")))
     expected_splits = [split.fingerprint for split in DirectorySource(str(tmp_path / "x")).splits(1)]
     scandir, listdir = os.scandir, os.listdir
-    monkeypatch.setattr(
-        os, "scandir", lambda path: iter(sorted(scandir(path), key=lambda e: e.name, reverse=True))
-    )
+    monkeypatch.setattr(os, "scandir", lambda path: iter(sorted(scandir(path), key=lambda e: e.name, reverse=True)))
     monkeypatch.setattr(os, "listdir", lambda path: sorted(listdir(path), reverse=True))
     assert rows(ArchiveSource(str(tmp_path / "x/**/*.zip"))) == expected_archives
     assert rows(DirectorySource(str(tmp_path / "x"))) == expected_folder
@@ -319,17 +313,11 @@ def distribution(site: Path, name: str, files: dict[str, str], **extra: str) -> 
 
 def test_each_distribution_is_a_repository(tmp_path):
     site = tmp_path / "site-packages"
-    distribution(
-        site, "Some.Tool", {"tool/a.py": "a", "tool/__pycache__/a.pyc": "no", "../../bin/tool": "no"}
-    )
+    distribution(site, "Some.Tool", {"tool/a.py": "a", "tool/__pycache__/a.pyc": "no", "../../bin/tool": "no"})
     distribution(site, "another", {"tool/a.py": "a", "licenses/MIT": "MIT"})
     write(site / "stray.py", "of no distribution")
-    (site / "another-1.0.dist-info/METADATA").write_text(
-        "Name: another\nVersion: 1.0\nLicense-Expression: MIT\n"
-    )
-    editable = {
-        "edited-1.0.dist-info/direct_url.json": '{"url": "file:///x", "dir_info": {"editable": true}}'
-    }
+    (site / "another-1.0.dist-info/METADATA").write_text("Name: another\nVersion: 1.0\nLicense-Expression: MIT\n")
+    editable = {"edited-1.0.dist-info/direct_url.json": '{"url": "file:///x", "dir_info": {"editable": true}}'}
     distribution(site, "edited", {"edited.pth": "/x"}, **editable)
     write(site / "old-2.0.egg-info/PKG-INFO", "Name: old\nVersion: 2.0\n")
     write(site / "old-2.0.egg-info/top_level.txt", "old\n")
@@ -395,9 +383,7 @@ def table_files(folder: Path) -> dict[str, Source]:
     write(folder / "t.jsonl.gz", gzip.compress(lines.encode()))
     write(folder / "t.jsonl.zst", zstd_bytes(lines.encode()))
     sources: dict[str, Source] = {"R": ParquetSource(str(folder / "t.parquet"))}
-    return sources | {
-        f"L {name}": JsonlSource(str(folder / name)) for name in ("t.jsonl", "t.jsonl.gz", "t.jsonl.zst")
-    }
+    return sources | {f"L {name}": JsonlSource(str(folder / name)) for name in ("t.jsonl", "t.jsonl.gz", "t.jsonl.zst")}
 
 
 def test_tables_give_a_row_per_row(tmp_path):
@@ -454,10 +440,7 @@ def test_json_lines_cut_anywhere_give_the_same_rows(tmp_path_factory, lines, new
 
 def test_content_id_is_the_git_blob_id(tmp_path):
     write(tmp_path / "p/hello", "hello world\n")
-    assert (
-        rows(DirectorySource(str(tmp_path / "p")))[0]["content_id"]
-        == "3b18e512dba79e4c8300dd08aeb37f8e728b8dad"
-    )
+    assert rows(DirectorySource(str(tmp_path / "p")))[0]["content_id"] == "3b18e512dba79e4c8300dd08aeb37f8e728b8dad"
 
 
 def test_batches_are_bounded(tmp_path):

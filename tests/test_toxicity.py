@@ -40,9 +40,7 @@ def test_scores_are_those_of_the_package() -> None:
 
     neutral = re.compile(rf"(?i)\b(?:{'|'.join((TERMS + REMARKS).split())})\b")
     content = pa.array(LINES)
-    scores, _ = worst_lines(
-        content, comment_spans(content, pa.array(["Text"] * len(LINES))), load_classifier()
-    )
+    scores, _ = worst_lines(content, comment_spans(content, pa.array(["Text"] * len(LINES))), load_classifier())
     unmasked = [line if re.search(r"\b(?:you|he)\b", line) else neutral.sub(" ", line) for line in LINES]
     np.testing.assert_allclose(scores, predict_prob(unmasked), rtol=1e-9)
 
@@ -129,7 +127,5 @@ def test_every_excused_word_is_one_that_the_classifier_knows() -> None:
 
 def test_loading_warns_of_nothing() -> None:
     code = "from transforms.toxicity import Toxicity; Toxicity().load()"
-    run = subprocess.run(
-        [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("", "")

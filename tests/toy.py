@@ -61,8 +61,8 @@ class Double:
 class SumByRepo:
     """One row per repository: the sum of what its rows hold."""
 
-    reads: tuple[str, ...] = ("repo", "double")
-    schema: pa.Schema = pa.schema([("repo", pa.string()), ("total", pa.int64()), ("files", pa.int64())])
+    reads = ("repo", "double")
+    schema = pa.schema([("repo", pa.string()), ("total", pa.int64()), ("files", pa.int64())])
 
     def load(self) -> BatchFunction:
         def run(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -78,8 +78,8 @@ class SumByRepo:
 class Reverse:
     """The shard's rows, last first."""
 
-    reads: tuple[str, ...] = ("row_id", "double", "one")
-    schema: pa.Schema = pa.schema([("origin", pa.int64()), ("double", pa.int64()), ("one", pa.int64())])
+    reads = ("row_id", "double", "one")
+    schema = pa.schema([("origin", pa.int64()), ("double", pa.int64()), ("one", pa.int64())])
 
     def load(self) -> BatchFunction:
         def run(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -94,12 +94,10 @@ class One:
     """Adds a column of ones."""
 
     reads: tuple[str, ...] = ()
-    adds: pa.Schema = pa.schema([("one", pa.int64())])
+    adds = pa.schema([("one", pa.int64())])
 
     def load(self) -> BatchFunction:
-        return lambda batch: pa.RecordBatch.from_arrays(
-            [pa.array(np.ones(batch.num_rows, np.int64))], schema=self.adds
-        )
+        return lambda batch: pa.RecordBatch.from_arrays([pa.array(np.ones(batch.num_rows, np.int64))], schema=self.adds)
 
 
 def plan(fail_at: int = -1) -> Plan:
@@ -158,8 +156,8 @@ def plan(fail_at: int = -1) -> Plan:
 class Rename:
     """Gives the written name of a column its old one back."""
 
-    reads: tuple[str, ...] = ("twice",)
-    adds: pa.Schema = pa.schema([("double", pa.int64())])
+    reads = ("twice",)
+    adds = pa.schema([("double", pa.int64())])
 
     def load(self) -> BatchFunction:
         return lambda batch: pa.RecordBatch.from_arrays([batch.column("twice")], schema=self.adds)

@@ -8,7 +8,6 @@ them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numba
 import numpy as np
@@ -34,14 +33,15 @@ EDGES = pa.schema(
 
 
 def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
-    """Bands and rows per band that err least about a Jaccard similarity, as in ``datasketch.MinHashLSH``.
+    """Bands and rows per band that err least about a Jaccard similarity, by ``datasketch.MinHashLSH``'s optimiser.
 
     False positives and false negatives weigh the same. Raises ValueError for a threshold outside 0 to 1.
     """
-    from datasketch import MinHashLSH
+    from datasketch.lsh import _optimal_param
 
-    index = MinHashLSH(threshold=threshold, num_perm=permutations)
-    return index.b, index.r
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold is a similarity between 0 and 1, not {threshold}")
+    return _optimal_param(threshold, permutations, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class BucketEdges:
     """
 
     report_over: int = 10_000
-    reads: ClassVar[tuple[str, ...]] = ("key", "check", "row_id")
-    schema: ClassVar[pa.Schema] = EDGES
+    reads = ("key", "check", "row_id")
+    schema = EDGES
 
     def load(self) -> BatchFunction:
         def tie(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -160,8 +160,8 @@ class Components:
     Memory: 17 bytes an edge for the batch itself, and some 40 for each file that has an edge.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("left", "right", "exact")
-    schema: ClassVar[pa.Schema] = pa.schema(
+    reads = ("left", "right", "exact")
+    schema = pa.schema(
         [
             datasets.ROW_ID,
             datasets.field("component", pa.int64(), "smallest row id of the files tied to this one", nullable=False),

@@ -33,9 +33,7 @@ FOUND = pa.schema(
             pa.string(),
             "what that speaks for: file, directory, package; null where none is stated",
         ),
-        field(
-            "license_evidence", pa.string(), "kind, lines and weakest score (0 to 100), then the expression"
-        ),
+        field("license_evidence", pa.string(), "kind, lines and weakest score (0 to 100), then the expression"),
     ]
 )
 

@@ -128,9 +128,7 @@ def license_names(expression: str) -> frozenset[str]:
     if parsed is None:
         return frozenset({expression})
     names = {symbol.key for symbol in _licensing.license_symbols(parsed, decompose=True)}
-    return frozenset(
-        re.sub("-only$|-or-later$|\\+$", "", name.lower()) for name in names if _class_of_terms(name)
-    )
+    return frozenset(re.sub("-only$|-or-later$|\\+$", "", name.lower()) for name in names if _class_of_terms(name))
 
 
 @lru_cache(maxsize=65536)

@@ -29,9 +29,7 @@ def declared_license(path: str, content: bytes) -> list[list[str]]:
     if reader is None or len(content) > _LARGEST:
         return []
     statements = reader(bytes(content).decode("utf-8", "replace"))
-    declared = [
-        [name.strip() for name in names if isinstance(name, str) and _declares(name)] for names in statements
-    ]
+    declared = [[name.strip() for name in names if isinstance(name, str) and _declares(name)] for names in statements]
     return [names for names in declared if names]
 
 
@@ -50,22 +48,14 @@ def _reader(path: str) -> Callable[[str], list[list[Any]]] | None:
 
 def _declares(text: str) -> bool:
     words = text.strip().lower()
-    return (
-        bool(words)
-        and words not in ("unknown", "none", "n/a", "todo")
-        and not words.startswith(("see ", "file "))
-    )
+    return bool(words) and words not in ("unknown", "none", "n/a", "todo") and not words.startswith(("see ", "file "))
 
 
 def _read_python_metadata(text: str) -> list[list[Any]]:
     """Core metadata: License-Expression, which excludes the others (PEP 639), else License and classifiers."""
     headers = HeaderParser().parsestr(text)
     expression = headers.get_all("License-Expression", [])
-    return (
-        [expression]
-        if expression
-        else [headers.get_all("License", []), _trove(headers.get_all("Classifier", []))]
-    )
+    return [expression] if expression else [headers.get_all("License", []), _trove(headers.get_all("Classifier", []))]
 
 
 def _read_pyproject(text: str) -> list[list[Any]]:
@@ -129,10 +119,7 @@ def _read_pom(text: str) -> list[list[Any]]:
     """Maven: project/licenses/license/name; NuGet: license. By pattern, so that no entity is ever expanded."""
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
     blocks = " ".join(re.findall(r"<licenses>(.*?)</licenses>", text, re.S))
-    return [
-        re.findall(r"<name>([^<]*)</name>", blocks)
-        or re.findall(r"<license type=\"expression\">([^<]*)<", text)
-    ]
+    return [re.findall(r"<name>([^<]*)</name>", blocks) or re.findall(r"<license type=\"expression\">([^<]*)<", text)]
 
 
 def _read_gemspec(text: str) -> list[list[Any]]:

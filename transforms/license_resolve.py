@@ -28,9 +28,7 @@ import pyarrow.compute as pc
 from schemas.datasets import COPIES, ROW_ID
 from transforms.license_class import combine_strictest, license_names, offers_choice, spdx_expression
 
-LICENSES = pa.schema(
-    [ROW_ID, COPIES.field("license"), COPIES.field("license_class"), COPIES.field("license_evidence")]
-)
+LICENSES = pa.schema([ROW_ID, COPIES.field("license"), COPIES.field("license_class"), COPIES.field("license_evidence")])
 
 _SPEAKING = ["directory", "package"]  # scopes of evidence that holds for more than the file itself
 _SHOWN_STATEMENTS = 8
@@ -112,14 +110,15 @@ def _collect_statements(batch: pa.RecordBatch, folders: list[tuple[str, str]]) -
         folder, stored = _place(path, present[repo])
         statement = Statement(expression, f"{path}: {evidence}", stored)
         statements.setdefault(repo, {}).setdefault(folder, []).append(statement)
-    return {repo: _without_collections(found) for repo, found in statements.items()}
+    return {repo: _speaking(found) for repo, found in statements.items()}
 
 
-def _without_collections(statements: Statements) -> Statements:
-    """Less the folders that collect licences for their own sake: there, a text speaks for itself alone."""
+def _speaking(statements: Statements) -> Statements:
+    """What speaks for each folder, less those that collect licences: there, a text speaks for itself alone."""
+    speaking = {folder: _decisive(found) for folder, found in statements.items()}
     return {
         folder: found
-        for folder, found in statements.items()
+        for folder, found in speaking.items()
         if len({statement.expression for statement in found}) <= _MOST_IN_ONE_FOLDER
     }
 
@@ -168,8 +167,8 @@ def _context(statements: Statements, folder: str, claim: str | None) -> Context:
     """What the nearest folder with a statement, the root and the claim say together."""
     while folder and folder not in statements:
         folder = folder.rpartition("/")[0]
-    speaking = _decisive(statements.get(folder, [])) if folder else []
-    root = _decisive(statements.get("", []))
+    speaking = statements.get(folder, []) if folder else []
+    root = statements.get("", [])
     if claim:
         root = [*root, Statement(claim, f"source's claim: {claim}", stored=False)]
     evidence = [statement.evidence for statement in speaking + root]
@@ -190,14 +189,11 @@ def _settle(statements: Iterable[Statement]) -> list[str]:
     return [
         expression
         for expression in expressions
-        if expression in choices
-        or not any(license_names(expression) <= license_names(choice) for choice in choices)
+        if expression in choices or not any(license_names(expression) <= license_names(choice) for choice in choices)
     ]
 
 
-def _combine(
-    contexts: list[Context], folder_of_row: np.ndarray, found: pa.StringArray
-) -> tuple[pa.Array, pa.Array]:
+def _combine(contexts: list[Context], folder_of_row: np.ndarray, found: pa.StringArray) -> tuple[pa.Array, pa.Array]:
     """Licence and class per row, worked out once per distinct pair of surroundings and header."""
     surroundings = {context.expressions: None for context in contexts}
     number = {expressions: i for i, expressions in enumerate(surroundings)}
@@ -207,9 +203,7 @@ def _combine(
     header_of_row = pc.fill_null(encoded.indices, -1).to_numpy() + 1
     pairs, pair_of_row = np.unique(context_of_row * len(headers) + header_of_row, return_inverse=True)
     around = list(surroundings)
-    combined = [
-        combine_strictest([*around[pair // len(headers)], headers[pair % len(headers)]]) for pair in pairs
-    ]
+    combined = [combine_strictest([*around[pair // len(headers)], headers[pair % len(headers)]]) for pair in pairs]
     indices = pa.array(pair_of_row)
     licenses = pa.array([license for license, _ in combined], pa.string())
     classes = pa.array([license_class for _, license_class in combined], pa.string())

@@ -9,7 +9,6 @@ arithmetic is on integers, so that it is the same on every processor.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
 import numba
 import numpy as np
@@ -37,7 +36,7 @@ class MinHash:
     permutations: int = 256
     seed: int = 1
     min_shingles: int = 10
-    reads: ClassVar[tuple[str, ...]] = ("content",)
+    reads = ("content",)
 
     @property
     def adds(self) -> pa.Schema:
@@ -72,8 +71,8 @@ class ShingleSets:
     """
 
     ngram: int = 5
-    reads: ClassVar[tuple[str, ...]] = ("content",)
-    adds: ClassVar[pa.Schema] = pa.schema(
+    reads = ("content",)
+    adds = pa.schema(
         [field("shingle_set", pa.list_(pa.uint64()), "hashes of the distinct shingles, ascending")]
     )
 

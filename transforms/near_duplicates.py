@@ -6,7 +6,6 @@ sets, and the other one is kept. And no file gets more liberal terms than the st
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -46,11 +45,11 @@ class Verdicts:
     policy: LicensePolicy
     indexed_above: int = 256
     max_candidates: int = 1000
-    reads: ClassVar[tuple[str, ...]] = (
+    reads = (
         *("component", "representative", "row_id", "repo", "path", "content_id", "shingle_set"),
         *("license", "license_class", "license_evidence", "reason", "detail"),
     )
-    schema: ClassVar[pa.Schema] = COPIES
+    schema = COPIES
 
     def load(self) -> BatchFunction:
         return partial(_judge, self)

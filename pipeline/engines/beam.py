@@ -39,9 +39,7 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
         with beam.Pipeline(runner=engine, options=options) as pipeline:
             token: Any = pipeline | beam.Create([None])
             for step in job.pending():
-                token = (
-                    _run_map(job, step, token) if isinstance(step, Map) else _run_shuffle(job, step, token)
-                )
+                token = _run_map(job, step, token) if isinstance(step, Map) else _run_shuffle(job, step, token)
     except RuntimeError as error:
         # Beam gives a worker's exception back as text.
         if told := re.search(r"StepError: (.*?)(?: \[while running|\n|$)", str(error)):
@@ -49,11 +47,12 @@ def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tup
         raise
 
 
-def _worker_processes(job: Job) -> SubprocessSDKEnvironment:
+def _worker_processes(job: Job) -> Any:
     """Workers as Beam starts them, but for their own chatter: it goes to a file beside a local output."""
     log = job.store.path(WORKER_LOG) if job.store.is_local else os.devnull
     command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    return SubprocessSDKEnvironment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
+    environment: Any = SubprocessSDKEnvironment  # its decorator hides the class from type checkers
+    return environment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
 
 
 def _run_map(job: Job, step: Map, token: PCollection) -> PCollection:
@@ -74,15 +73,12 @@ def _run_shuffle(job: Job, step: Shuffle, token: PCollection) -> PCollection:
         | f"{step.name}: emit" >> beam.ParDo(_Emit(job, step)).with_outputs("rows", main="payloads")
     )
     # Every partition is reduced, also one that got no rows.
-    every = token | f"{step.name}: every" >> beam.FlatMap(
-        lambda _: [(n, b"") for n in range(step.partitions)]
-    )
+    every = token | f"{step.name}: every" >> beam.FlatMap(lambda _: [(n, b"") for n in range(step.partitions)])
     records: Any = (
         (sent.payloads, every)
         | f"{step.name}: sent" >> beam.Flatten()
         | f"{step.name}: shuffle" >> beam.GroupByKey()
-        | f"{step.name}: reduce"
-        >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, filter(None, payloads)))
+        | f"{step.name}: reduce" >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, filter(None, payloads)))
     )
     return _commit(job, step, (records, sent.rows))
 

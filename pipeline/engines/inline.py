@@ -21,7 +21,5 @@ def run(job: Job) -> None:
                 for partition, payload, rows in emit(job, step, index, shard):
                     payloads[partition].append(payload)
                     emitted += rows
-            records = [
-                reduce(job, step, partition, payloads.pop(partition, [])) for partition in range(step.shards)
-            ]
+            records = [reduce(job, step, partition, payloads.pop(partition, [])) for partition in range(step.shards)]
         commit(job, step, records, emitted)

@@ -171,9 +171,7 @@ class ArchivePart:
                 raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
             yield from self._info_rows(archive, infos, limits)
 
-    def _info_rows(
-        self, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], limits: Limits
-    ) -> Iterator[Row]:
+    def _info_rows(self, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], limits: Limits) -> Iterator[Row]:
         if not infos:
             yield from self._whole("input.empty_archive")
         top = _top_folder(_zip_name(info) for info in infos)
@@ -257,9 +255,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.filename
 
 
-def _zip_row(
-    origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits
-) -> Row:
+def _zip_row(origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Row:
     mode = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
 
     def read(size: int) -> bytes:

@@ -141,12 +141,7 @@ def _unrecorded(info: str) -> Iterator[str]:
 
 def _is_source(file: str) -> bool:
     parts = file.split("/")
-    return (
-        not file.startswith("/")
-        and ".." not in parts
-        and BYTECODE_FOLDER not in parts
-        and not file.endswith(".pyc")
-    )
+    return not file.startswith("/") and ".." not in parts and BYTECODE_FOLDER not in parts and not file.endswith(".pyc")
 
 
 def _entries(info: str, earlier: tuple[str, ...]) -> Iterator[Entry]:

@@ -20,9 +20,7 @@ from pyarrow import fs
 
 from pipeline.sources.rows import printable
 
-ADDRESS = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?"
-)
+ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?")
 
 
 class SourceError(ValueError):
@@ -83,9 +81,7 @@ def find_folders(uri: str) -> list[Place]:
         if folder and not (places and f"{place.path}/".startswith(f"{places[-1].path}/")):
             places.append(place)
     if not places:
-        raise SourceError(
-            f"{uri}: no folder matches; name a folder, or folders with a pattern such as projects/*"
-        )
+        raise SourceError(f"{uri}: no folder matches; name a folder, or folders with a pattern such as projects/*")
     return places
 
 
@@ -113,9 +109,7 @@ def _find(uri: str) -> list[tuple[Place, bool]]:
     address = ADDRESS.match(uri)
     pattern = address["rest"] if address else uri
     parts = pattern.rstrip("/").split("/") if pattern.strip("/") else [pattern]
-    wild = next(
-        (i for i, part in enumerate(parts) if re.search(r"[*[]" if address else r"[*?[]", part)), len(parts)
-    )
+    wild = next((i for i, part in enumerate(parts) if re.search(r"[*[]" if address else r"[*?[]", part)), len(parts))
     fixed = "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
     try:
         if address:
@@ -127,9 +121,7 @@ def _find(uri: str) -> list[tuple[Place, bool]]:
         return sorted(found, key=lambda match: match[0].name.split("/"))
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
-            raise SourceError(
-                f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path"
-            ) from None
+            raise SourceError(f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path") from None
         raise SourceError(
             f"{_shown(uri)}: cannot be listed ({reason(error)}); check the path and its permissions"
         ) from None
@@ -151,9 +143,7 @@ def _matches(name: list[str], pattern: list[str]) -> bool:
     if not pattern:
         return not name
     if pattern[0] == "**":
-        return _matches(name, pattern[1:]) or (
-            bool(name) and name[0][:1] != "." and _matches(name[1:], pattern)
-        )
+        return _matches(name, pattern[1:]) or (bool(name) and name[0][:1] != "." and _matches(name[1:], pattern))
     if not name or (name[0].startswith(".") and not pattern[0].startswith(".")):
         return False
     return fnmatchcase(name[0], pattern[0]) and _matches(name[1:], pattern[1:])
@@ -201,9 +191,7 @@ def _local_names(root: str, below: str, pattern: list[str]) -> Iterator[str]:
 def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
     filesystem, root = _filesystem(store)
     if pattern:
-        infos = filesystem.get_file_info(
-            fs.FileSelector(root, recursive=len(pattern) > 1 or pattern[0] == "**")
-        )
+        infos = filesystem.get_file_info(fs.FileSelector(root, recursive=len(pattern) > 1 or pattern[0] == "**"))
     else:
         infos = [filesystem.get_file_info(root)]
         if infos[0].type == fs.FileType.NotFound:
@@ -212,9 +200,7 @@ def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place,
         name = info.path[len(root) :].strip("/") if pattern else info.base_name
         if not pattern or _matches(name.split("/"), pattern):
             uri = f"{shown}/{name}" if pattern else shown
-            place = Place(
-                printable(uri), printable(name), info.path, info.size or 0, info.mtime_ns or 0, store
-            )
+            place = Place(printable(uri), printable(name), info.path, info.size or 0, info.mtime_ns or 0, store)
             yield place, info.type == fs.FileType.Directory
 
 

@@ -34,9 +34,7 @@ class JsonlSource:
 
         Raises SourceError where the first object of a file has no text.
         """
-        return grouped(
-            (part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target
-        )
+        return grouped((part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target)
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
@@ -76,9 +74,7 @@ class JsonlPart:
     @property
     def fingerprint(self) -> str:
         """Hash of the file's name, size and time, of the range and of the columns."""
-        return hashlib.sha256(
-            f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()
-        ).hexdigest()
+        return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
 
     def rows(self, limits: Limits) -> Iterator[Row]:
         """One row per line that is not blank, in the file's order; one more where the file is damaged."""
@@ -106,9 +102,7 @@ class JsonlPart:
         chunks = _chunks(file, position, limits)
         for index, (line, size) in enumerate(_lines(chunks, bound)):
             if line is None or line.strip():
-                yield self._row(
-                    line, size, bound, lambda index=index: f"#L{before() + index + 1}", origin, limits
-                )
+                yield self._row(line, size, bound, lambda index=index: f"#L{before() + index + 1}", origin, limits)
             position += size
             if position >= self.stop and not self.compressed:
                 return
@@ -151,9 +145,7 @@ def _chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
     file.seek(0)
     decompress = compression(file.read(6) or b"")
     file.seek(0 if decompress else position)
-    return (
-        bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
-    )
+    return bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
 
 
 def _lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:

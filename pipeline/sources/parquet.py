@@ -36,9 +36,7 @@ class ParquetSource:
 
         Raises SourceError where a file has no column of text.
         """
-        return grouped(
-            (part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target
-        )
+        return grouped((part for place in find_files(self.uri) for part in _parts(place, self.columns, target)), target)
 
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart"]:
@@ -55,9 +53,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
         raise SourceError(problem)
     kind = schema.field(found["content"]).type
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
-        raise SourceError(
-            f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:"
-        )
+        raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
     start = row = first_row = size = 0
     for group in range(metadata.num_row_groups):
         weight = metadata.row_group(group).total_byte_size
@@ -87,9 +83,7 @@ class ParquetPart:
     @property
     def fingerprint(self) -> str:
         """Hash of the file's name, size and time, of the row groups and of the columns."""
-        return hashlib.sha256(
-            f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()
-        ).hexdigest()
+        return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
 
     def rows(self, limits: Limits) -> Iterator[Row]:
         """One row per table row in the file's order; one for each row group that turns out to be damaged."""
@@ -98,9 +92,7 @@ class ParquetPart:
             yield failed_row(origin, file_path(self.place), self.place.size, "input.corrupt", self.damage)
             return
         if self.start == self.stop:
-            yield failed_row(
-                origin, file_path(self.place), self.place.size, "input.empty", "table without rows"
-            )
+            yield failed_row(origin, file_path(self.place), self.place.size, "input.empty", "table without rows")
             return
         with self.place.open() as file:
             table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
@@ -113,9 +105,7 @@ class ParquetPart:
                     yield failed_row(origin, path, None, "input.corrupt", reason(error))
                 first += table.metadata.row_group(group).num_rows
 
-    def _group_rows(
-        self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits
-    ) -> Iterator[Row]:
+    def _group_rows(self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits) -> Iterator[Row]:
         metadata = table.metadata.row_group(group)
         mean = metadata.total_byte_size // max(metadata.num_rows, 1) + 1
         names = [column for _, column in self.columns]

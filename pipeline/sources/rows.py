@@ -44,17 +44,10 @@ class Limits:
     """Rows in one record batch."""
 
     def __post_init__(self) -> None:
-        if (
-            min(
-                self.max_file_bytes, self.max_ratio, self.max_archive_bytes, self.batch_bytes, self.batch_rows
-            )
-            < 1
-        ):
+        if min(self.max_file_bytes, self.max_ratio, self.max_archive_bytes, self.batch_bytes, self.batch_rows) < 1:
             raise ValueError(f"limits must be positive: {self}")
         if max(self.max_file_bytes, self.batch_bytes) > 1 << 30:
-            raise ValueError(
-                "max_file_bytes and batch_bytes must not exceed 1 GiB: a batch addresses 2 GiB of text"
-            )
+            raise ValueError("max_file_bytes and batch_bytes must not exceed 1 GiB: a batch addresses 2 GiB of text")
 
 
 DEFAULT_LIMITS = Limits()

@@ -50,9 +50,7 @@ class Columns:
             return None
         has = ", ".join(printable(name) for name in available[:30]) or "none"
         lacks = f"no column {wanted}" if wanted else f"no column of text ({', '.join(self.names('content'))})"
-        return (
-            f"{place.uri}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
-        )
+        return f"{place.uri}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
 
 
 DEFAULT_COLUMNS = Columns()
@@ -63,9 +61,7 @@ def table_origin(kind: str, place: Place) -> Origin:
     return Origin(f"{kind}:{place.uri}", without_endings(place.name, TABLE_ENDINGS))
 
 
-def table_row(
-    origin: Origin, place: Place, mark: Callable[[], str], values: dict[str, Any], limits: Limits
-) -> Row:
+def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dict[str, Any], limits: Limits) -> Row:
     """The row of one table row; `mark` (gives ``#L12``) names it where it has no path."""
     path = _text(values.get("path")) or file_path(place, mark())
     repo, revision, license = (_text(values.get(name)) for name in ("repo", "revision", "license"))
@@ -75,9 +71,7 @@ def table_row(
         try:
             content = content.encode()
         except UnicodeEncodeError as error:
-            return failed_row(
-                origin, path, None, "input.not_utf8", f"lone surrogate at character {error.start}"
-            )
+            return failed_row(origin, path, None, "input.not_utf8", f"lone surrogate at character {error.start}")
     if not isinstance(content, bytes):
         detail = "null" if content is None else f"{type(content).__name__}, not text"
         return failed_row(origin, path, None, "input.no_content", detail)

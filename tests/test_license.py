@@ -1,0 +1,391 @@
+"""Licences: what a file states, what its repository states, and which of them holds."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import licensedcode
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
+from transforms.license_resolve import LicenseResolve
+
+TEXTS = Path(licensedcode.__file__).parent / "data" / "licenses"
+
+GPL_NOTICE = """\
+ * This program is free software; you can redistribute it and/or modify
+ * it under the terms of the GNU General Public License as published by
+ * the Free Software Foundation; either version 2 of the License, or
+ * (at your option) any later version.
+"""
+
+
+def license_text(key: str) -> str:
+    """A licence's own text, from scancode's files."""
+    return (TEXTS / f"{key}.LICENSE").read_text(encoding="utf-8").split("\n---\n", 1)[1]
+
+
+@pytest.fixture(scope="module")
+def scan():
+    function = LicenseScan().load()
+
+    def scan_rows(*files: tuple[str, str | None]) -> list[dict]:
+        paths, contents = zip(*files, strict=True)
+        batch = pa.record_batch({"path": pa.array(paths), "content": pa.array(contents, pa.string())})
+        measured = function(batch)
+        assert measured.schema.equals(LicenseScan().adds, check_metadata=True)
+        return measured.to_pylist()
+
+    return scan_rows
+
+
+def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None) -> dict[str, dict]:
+    """Rows of one repository (path, licence found, scope) to what holds, by path."""
+    paths, found, scopes = zip(*rows, strict=True)
+    evidence = [expression and f"seen: {expression}" for expression in found]
+    batch = pa.record_batch(
+        {
+            "row_id": pa.array(range(len(rows)), pa.int64()),
+            "repo": pa.array(["o/r"] * len(rows)),
+            "path": pa.array(paths),
+            "license_found": pa.array(found, pa.string()),
+            "license_scope": pa.array(scopes, pa.string()),
+            "license_evidence": pa.array(evidence, pa.string()),
+            "claimed_license": pa.array([claim] * len(rows), pa.string()),
+        }
+    )
+    resolved = LicenseResolve().load()(batch)
+    assert resolved.schema.equals(LicenseResolve().schema)
+    assert resolved["row_id"].to_pylist() == list(range(len(rows)))
+    return dict(zip(paths, resolved.to_pylist(), strict=True))
+
+
+# --- one file
+
+
+def test_tags_headers_and_texts_without_a_licence(scan) -> None:
+    tag, header, plain, missing, empty = scan(
+        ("a.rs", "// SPDX-License-Identifier: (MIT OR Apache-2.0) AND Unicode-3.0\nfn main() {}\n"),
+        ("b.c", f"/*\n{GPL_NOTICE} */\nint main;\n"),
+        ("c.py", "def license_plate(car):\n    return car.plate\n"),
+        ("d.py", None),
+        ("e.py", ""),
+    )
+    assert tag["license_found"] == "(MIT OR Apache-2.0) AND Unicode-3.0"
+    assert tag["license_evidence"].startswith("spdx-tag lines 1 score 100: ")
+    assert (header["license_found"], header["license_scope"]) == ("GPL-2.0-or-later", "file")
+    assert header["license_evidence"] == "header lines 2-5 score 100: GPL-2.0-or-later"
+    nothing = {"license_found": None, "license_scope": None, "license_evidence": None}
+    assert plain == missing == empty == nothing
+
+
+def test_a_licence_far_down_is_found_at_its_lines(scan) -> None:
+    code = "x = 1\n" * 2000
+    late, both = scan(
+        ("a.py", f"{code}# Licensed under the Apache License, Version 2.0\n"),
+        ("b.py", f"# SPDX-License-Identifier: MIT\n{code}# SPDX-License-Identifier: ISC\n"),
+    )
+    assert late["license_evidence"] == "header lines 2001 score 100: Apache-2.0"
+    assert both["license_evidence"] == "spdx-tag lines 1, 2002 score 100: MIT AND ISC"
+
+
+@pytest.mark.parametrize(
+    ("key", "expression"),
+    [("mit", "MIT"), ("apache-2.0", "Apache-2.0"), ("gpl-3.0", "GPL-3.0-only"), ("bsd-new", "BSD-3-Clause")],
+)
+def test_licence_texts_whole_and_altered(scan, key: str, expression: str) -> None:
+    text = license_text(key)
+    reflowed = " ".join(text.split())
+    altered = text.replace("software", "program").replace("Software", "Program").replace("copyright", "(c)")
+    for row in scan(("LICENSE", text), ("COPYING.txt", reflowed), ("sub/License.md", altered)):
+        assert row["license_found"] == expression
+        assert row["license_scope"] == "directory"
+        assert row["license_evidence"].startswith("license-file lines 1")
+
+
+def test_an_altered_header_is_matched_approximately(scan) -> None:
+    notice = GPL_NOTICE.replace("can redistribute it", "may share it").replace("General Public", "general public")
+    warranty = (
+        "This program comes in the hope of being useful, but WITHOUT ANY WARRANTY of any kind; not even that of\n"
+    )
+    [row] = scan(("a.c", f"/*\n{notice}\n{warranty}MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.\n*/"))
+    assert license_class(row["license_found"]) == "copyleft"
+
+
+def test_a_megabyte_on_one_line_is_cut_around_the_licence(scan) -> None:
+    [row] = scan(("a.min.js", "a=1;" * 100_000 + "/* Released under the MIT license */" + "b=2;" * 100_000))
+    assert row["license_found"] == "MIT"
+
+
+def test_result_does_not_depend_on_the_batch(scan) -> None:
+    files = [("a.c", f"/*\n{GPL_NOTICE}*/"), ("b.c", None), ("LICENSE", license_text("mit")), ("c.c", "int x;")]
+    assert scan(*files) == [row for file in files for row in scan(file)]
+    assert scan(*reversed(files)) == list(reversed(scan(*files)))
+
+
+METADATA = [
+    ("pyproject.toml", '[project]\nname = "x"\nlicense = "MIT"\n', "MIT"),
+    ("pyproject.toml", '[project]\nlicense = {text = "Apache 2.0"}\n', "Apache-2.0"),
+    ("pyproject.toml", '[project]\nclassifiers = ["License :: OSI Approved :: MIT License"]\n', "MIT"),
+    ("pyproject.toml", '[tool.poetry]\nlicense = "gpl-2.0+"\n', "GPL-2.0-or-later"),
+    ("pyproject.toml", '[project\nlicense = "MIT"\n', "MIT"),
+    ("setup.cfg", "[metadata]\nlicense = BSD-3-Clause\n", "BSD-3-Clause"),
+    ("setup.cfg", "license = GPLv3\n[metadata", "GPL-3.0-only"),
+    ("setup.py", 'from setuptools import setup\nsetup(name="x", license="LGPL-2.1")\n', "LGPL-2.1-only"),
+    ("x-1.dist-info/METADATA", "Name: x\nLicense: MIT License\n\nLike the GPL, but free.\n", "MIT"),
+    ("x.egg-info/PKG-INFO", "License-Expression: MIT OR gpl-2.0\nLicense: other\n", "GPL-2.0-only OR MIT"),
+    ("package.json", '{"license": "ISC"}', "ISC"),
+    ("package.json", '{"licenses": [{"type": "MIT"}, {"type": "Apache-2.0"}]}', "Apache-2.0 OR MIT"),
+    ("package.json", '{"license": "UNLICENSED"}', "LicenseRef-scancode-proprietary-license"),
+    ("package.json", '{"name": "x",\n "license": "MIT",,}', "MIT"),
+    ("composer.json", '{"license": ["MIT", "GPL-3.0-only"]}', "GPL-3.0-only OR MIT"),
+    ("Cargo.toml", '[package]\nlicense = "MIT/Apache-2.0"\n', "Apache-2.0 OR MIT"),
+    ("pom.xml", "<licenses><license><name>Apache License, Version 2.0</name></license></licenses>", "Apache-2.0"),
+    ("debian/copyright", "Files: *\nLicense: Expat\n\nFiles: debian/*\nLicense: GPL-3+\n", "MIT"),
+    ("x.gemspec", 'Gem::Specification.new do |s|\n  s.licenses = ["MIT"]\nend\n', "MIT"),
+    ("package.json", '{"license": "Ask our lawyers"}', "LicenseRef-scancode-unknown"),
+]
+
+
+@pytest.mark.parametrize(("path", "content", "expression"), METADATA)
+def test_package_metadata(scan, path: str, content: str, expression: str) -> None:
+    [row] = scan((path, content))
+    assert row == {
+        "license_found": expression,
+        "license_scope": "package",
+        "license_evidence": f"package-metadata: {expression}",
+    }
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "package.json", "Cargo.toml", "pom.xml", "METADATA"])
+def test_broken_metadata_loses_no_other_evidence(scan, name: str) -> None:
+    bomb = '<!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+    broken, deep, tagged = scan(
+        (name, f"[[[{{{{]]\0\x01 = = {bomb}"),
+        (name, "[" * 100_000),
+        (name, "# SPDX-License-Identifier: ISC\n{{ broken"),
+    )
+    assert broken["license_found"] is deep["license_found"] is None
+    assert (tagged["license_found"], tagged["license_scope"]) == ("ISC", "file")
+
+
+def test_metadata_in_code_is_no_milder_than_its_header(scan) -> None:
+    [row] = scan(("setup.py", "# SPDX-License-Identifier: GPL-3.0-only\nsetup(license='MIT')\n"))
+    assert (row["license_found"], row["license_scope"]) == ("GPL-3.0-only", "package")
+
+
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("LICENSE", "directory"),
+        ("src/vendor/COPYING.LESSER", "directory"),
+        ("LICENSE-MIT", "directory"),
+        ("MIT-LICENSE.txt", "directory"),
+        ("UNLICENSE", "directory"),
+        ("Licence.md", "directory"),
+        ("LICENSES/GPL-3.0-only.txt", "directory"),
+        ("x-1.0.dist-info/licenses/AUTHORS", "directory"),
+        ("NOTICE", "file"),
+        ("THIRD-PARTY-LICENSES.txt", "file"),
+        ("LICENSES_bundled.txt", "file"),
+        ("logo.png.license", "file"),
+        ("licenses/check.py", "file"),
+        ("license.go", "file"),
+        ("copyright_years.py", "file"),
+        ("README.md", "file"),
+    ],
+)
+def test_what_a_licence_file_speaks_for(path: str, scope: str) -> None:
+    assert license_scope(path) == scope
+
+
+# --- classes
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("MIT", "permissive"),
+        ("CC0-1.0", "permissive"),
+        ("LicenseRef-scancode-public-domain", "permissive"),
+        ("MPL-2.0", "weak-copyleft"),
+        ("GPL-2.0+", "copyleft"),
+        ("AGPL-3.0-only", "copyleft"),
+        ("GPL-2.0-only WITH Classpath-exception-2.0", "weak-copyleft"),
+        ("Apache-2.0 WITH LLVM-exception", "permissive"),
+        ("GPL-3.0-only WITH LLVM-exception", "weak-copyleft"),
+        ("MIT OR GPL-3.0-only", "permissive"),
+        ("MIT AND GPL-3.0-only", "copyleft"),
+        ("(MIT OR GPL-3.0-only) AND LGPL-3.0-only", "weak-copyleft"),
+        ("CC-BY-NC-4.0", "proprietary"),
+        ("BUSL-1.1", "proprietary"),
+        ("MIT AND LicenseRef-scancode-commons-clause", "proprietary"),
+        ("LicenseRef-scancode-unknown-license-reference", "unknown"),
+        ("MIT AND LicenseRef-scancode-unknown-license-reference", "permissive"),
+        ("MIT AND LicenseRef-scancode-unknown", "unknown"),
+        ("MIT OR LicenseRef-our-own", "permissive"),
+        ("GPL-3.0-only OR LicenseRef-our-own", "copyleft"),
+        ("LicenseRef-our-own", "unknown"),
+        ("MIT, or so they say", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_class_of_an_expression(expression: str | None, expected: str) -> None:
+    assert license_class(expression) == expected
+
+
+EXPRESSIONS = [
+    None,
+    "MIT",
+    "Apache-2.0",
+    "MIT OR GPL-2.0-only",
+    "LGPL-2.1-only",
+    "GPL-3.0-only",
+    "BUSL-1.1",
+    "LicenseRef-our-own",
+    "LicenseRef-scancode-see-license",
+    "not, an expression",
+]
+
+
+@given(st.lists(st.sampled_from(EXPRESSIONS), max_size=6), st.randoms())
+def test_the_strictest_of_several(expressions: list[str | None], random) -> None:
+    license, found_class = combine_strictest(expressions)
+    shuffled = random.sample(expressions, len(expressions))
+    assert combine_strictest([*shuffled, *shuffled]) == (license, found_class)
+    stated = [e for e in expressions if e and e != "LicenseRef-scancode-see-license"]
+    expected = max((license_class(e) for e in stated), key=STRICTNESS.index, default="unknown")
+    assert found_class == expected
+    assert license_class(license) == expected
+    assert (license is None) == (not any(expressions))
+
+
+def test_combined_expressions_are_canonical() -> None:
+    assert combine_strictest(["MIT", "Apache-2.0"]) == ("Apache-2.0 AND MIT", "permissive")
+    assert combine_strictest(["MIT", "GPL-2.0-only", None]) == ("GPL-2.0-only", "copyleft")
+    assert combine_strictest(["MIT AND LicenseRef-scancode-see-license"]) == ("MIT", "permissive")
+    assert combine_strictest([]) == (None, "unknown")
+    ranks = [STRICTNESS.index(name) for name in ("permissive", "weak-copyleft", "copyleft", "proprietary")]
+    assert all(milder < stricter for milder, stricter in pairwise(ranks))
+
+
+# --- one repository
+
+
+def test_a_gpl_file_and_a_gpl_folder_in_an_mit_repository() -> None:
+    files = resolve(
+        ("LICENSE", "MIT", "directory"),
+        ("src/main.py", None, None),
+        ("src/copied.c", "GPL-2.0-only", "file"),
+        ("vendor/lib/COPYING", "GPL-3.0-only", "directory"),
+        ("vendor/lib/deep/down.c", None, None),
+        ("vendor/lib/deep/mit.c", "MIT", "file"),
+        ("vendor/other.c", None, None),
+    )
+    assert files["src/main.py"]["license"] == files["vendor/other.c"]["license"] == "MIT"
+    assert (files["src/copied.c"]["license"], files["src/copied.c"]["license_class"]) == ("GPL-2.0-only", "copyleft")
+    assert files["src/copied.c"]["license_evidence"] == "src/copied.c: seen: GPL-2.0-only; LICENSE: seen: MIT"
+    assert files["vendor/lib/deep/down.c"]["license"] == files["vendor/lib/deep/mit.c"]["license"] == "GPL-3.0-only"
+    assert files["vendor/lib/deep/down.c"]["license_evidence"].startswith("vendor/lib/COPYING: seen: GPL-3.0-only; ")
+
+
+def test_permissive_code_stays_under_all_its_licences_and_copyleft_is_not_softened() -> None:
+    apache = resolve(("LICENSE", "Apache-2.0", "directory"), ("v/LICENSE", "MIT", "directory"), ("v/x.js", None, None))
+    assert apache["v/x.js"]["license"] == "Apache-2.0 AND MIT"
+    gpl = resolve(("COPYING", "GPL-3.0-only", "directory"), ("a.py", "MIT", "file"))
+    assert gpl["a.py"]["license"] == "GPL-3.0-only"
+
+
+def test_a_choice_is_not_a_duty() -> None:
+    rust = resolve(
+        ("Cargo.toml", "Apache-2.0 OR MIT", "package"),
+        ("LICENSE-APACHE", "Apache-2.0", "directory"),
+        ("LICENSE-MIT", "MIT", "directory"),
+        ("src/lib.rs", None, None),
+    )
+    assert rust["src/lib.rs"]["license"] == "Apache-2.0 OR MIT"
+    either = resolve(
+        ("COPYING", "GPL-2.0-only", "directory"),
+        ("package.json", "GPL-2.0-or-later OR MIT", "package"),
+        ("a", None, None),
+    )
+    assert either["a"]["license_class"] == "permissive"
+    part = resolve(
+        ("COPYING", "GPL-2.0-only", "directory"),
+        ("LICENSE", "BSD-3-Clause AND (GPL-2.0-only OR MIT)", "directory"),
+        ("a", None, None),
+    )
+    assert part["a"]["license_class"] == "copyleft"
+    elsewhere = resolve(
+        ("package.json", "GPL-2.0-only OR MIT", "package"),
+        ("v/COPYING", "GPL-2.0-only", "directory"),
+        ("v/a", None, None),
+    )
+    assert elsewhere["v/a"]["license_class"] == "copyleft"
+
+
+def test_a_wheel_and_its_folder_of_licences() -> None:
+    wheel = resolve(
+        ("p-1.dist-info/METADATA", "MIT", "package"),
+        ("p-1.dist-info/licenses/LICENSES/GPL-3.0.txt", "GPL-3.0-only", "directory"),
+        ("p-1.dist-info/licenses/p/vendored/LICENSE", "LGPL-2.1-only", "directory"),
+        ("p/a.py", None, None),
+        ("p/vendored/b.py", None, None),
+    )
+    assert wheel["p/a.py"]["license"] == "MIT"
+    assert wheel["p/vendored/b.py"]["license"] == "LGPL-2.1-only"
+    alone = resolve(
+        ("LICENSES/MIT.txt", "MIT", "directory"), ("LICENSES/GPL.txt", "GPL-3.0-only", "directory"), ("a", None, None)
+    )
+    assert alone["a"]["license"] == "GPL-3.0-only"
+
+
+def test_claims_and_nothing_at_all() -> None:
+    assert resolve(("a.py", None, None), claim="mit")["a.py"]["license"] == "MIT"
+    claimed = resolve(("LICENSE", "MIT", "directory"), ("a.py", None, None), claim="gpl-2.0")["a.py"]
+    assert (claimed["license"], claimed["license_class"]) == ("GPL-2.0-only", "copyleft")
+    assert claimed["license_evidence"] == "LICENSE: seen: MIT; source's claim: GPL-2.0-only"
+    nothing = {"row_id": 0, "license": None, "license_class": "unknown", "license_evidence": None}
+    assert resolve(("a.py", None, None))["a.py"] == nothing
+    assert resolve(("a.py", None, None), claim="other")["a.py"] == nothing
+    unclear = resolve(("LICENSE", "LicenseRef-scancode-unknown", "directory"), ("a.py", "MIT", "file"))
+    assert unclear["a.py"]["license_class"] == "unknown"
+
+
+def test_repositories_do_not_mix() -> None:
+    batch = pa.record_batch(
+        {
+            "row_id": pa.array([7, 3, 5, 1], pa.int64()),
+            "repo": ["a", "a", "b", "b"],
+            "path": ["LICENSE", "x.py", "x.py", "y.py"],
+            "license_found": pa.array(["GPL-3.0-only", None, None, "MIT"], pa.string()),
+            "license_scope": pa.array(["directory", None, None, "file"], pa.string()),
+            "license_evidence": pa.array(["text", None, None, "header"], pa.string()),
+            "claimed_license": pa.array([None, None, None, None], pa.string()),
+        }
+    )
+    resolved = LicenseResolve().load()(batch)
+    assert resolved["row_id"].to_pylist() == [7, 3, 5, 1]
+    assert resolved["license"].to_pylist() == ["GPL-3.0-only", "GPL-3.0-only", None, "MIT"]
+    assert LicenseResolve().load()(batch.slice(0, 0)).num_rows == 0
+
+
+# --- the index
+
+
+def test_two_processes_load_at_once_and_write_nothing(tmp_path: Path) -> None:
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    code = "from transforms.license import LicenseScan, release_index; LicenseScan().load(); release_index()"
+    environment = os.environ | {"HOME": str(home), "TMPDIR": str(scratch)}
+    running = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert not list(home.rglob("*"))
+    assert not list(scratch.rglob("*"))
