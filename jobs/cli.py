@@ -170,7 +170,7 @@ def main() -> None:
         _fail("stopped; what was committed stays, start it again to go on", 130)
     except (RecipeError, SourceError, PlanError, FileNotFoundError) as error:
         _fail(str(error), 2)
-    except (StepError, ConservationError, OSError) as error:
+    except (StepError, ConservationError, OSError, ValueError) as error:
         _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)
 
 
