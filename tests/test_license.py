@@ -122,6 +122,12 @@ def test_a_megabyte_on_one_line_is_cut_around_the_licence(scan) -> None:
     assert row["license_found"] == "MIT"
 
 
+def test_a_lock_file_that_repeats_licences(scan) -> None:
+    lines = [f'"n{i}": {{"version": "{i}"}},\n"license": "{"ISC" if i == 2000 else "MIT"}",' for i in range(4000)]
+    [row] = scan(("package-lock.json", "\n".join(lines)))
+    assert row["license_found"] == "MIT AND ISC"
+
+
 def test_result_does_not_depend_on_the_batch(scan) -> None:
     files = [("a.c", f"/*\n{GPL_NOTICE}*/"), ("b.c", None), ("LICENSE", license_text("mit")), ("c.c", "int x;")]
     assert scan(*files) == [row for file in files for row in scan(file)]
@@ -190,7 +196,9 @@ def test_metadata_in_code_is_no_milder_than_its_header(scan) -> None:
         ("UNLICENSE", "directory"),
         ("Licence.md", "directory"),
         ("LICENSES/GPL-3.0-only.txt", "directory"),
-        ("x-1.0.dist-info/licenses/AUTHORS", "directory"),
+        ("x-1.0.dist-info/licenses/LICENSE", "directory"),
+        ("x-1.0.dist-info/licenses/AUTHORS", "file"),
+        ("licenses/CHANGELOG.rst", "file"),
         ("NOTICE", "file"),
         ("THIRD-PARTY-LICENSES.txt", "file"),
         ("LICENSES_bundled.txt", "file"),
@@ -345,6 +353,17 @@ def test_a_wheel_and_its_folder_of_licences() -> None:
         ("LICENSES/MIT.txt", "MIT", "directory"), ("LICENSES/GPL.txt", "GPL-3.0-only", "directory"), ("a", None, None)
     )
     assert alone["a"]["license"] == "GPL-3.0-only"
+
+
+def test_a_vendored_wheel_speaks_for_its_own_package() -> None:
+    files = resolve(
+        ("x-1.dist-info/METADATA", "MIT", "package"),
+        ("x/_vendor/other-2.0.dist-info/LICENSE", "LGPL-3.0-only", "directory"),
+        ("x/_vendor/other/a.py", None, None),
+        ("x/_vendor/third/b.py", None, None),
+    )
+    assert files["x/_vendor/other/a.py"]["license"] == "LGPL-3.0-only"
+    assert files["x/_vendor/third/b.py"]["license"] == "MIT"
 
 
 def test_claims_and_nothing_at_all() -> None:

@@ -42,6 +42,7 @@ _LICENSE_NAME = re.compile(
     r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?"
 )
 _THIRD_PARTY = re.compile(r"third[-_ ]?part|3rd[-_ ]?part|bundled|vendored|dependenc|acknowledg|credits")
+_OTHER_DOCUMENT = re.compile(r"authors|change|code[-_]of[-_]conduct|contribut|history|news|notice|readme|security")
 _LICENSE_FOLDER = re.compile(r"(?:^|/)(?:licen[cs]es)/", re.I)
 _CODE_ENDING = re.compile(
     r"\.(?:[ch]|cc|cpp|cs|css|cxx|dart|ejs|go|hh|hpp|hs|ipynb|java|json5?|jsx?|kt|less|lua|mjs|ml|mm|php|pl|pm|proto|"
@@ -64,7 +65,7 @@ def license_scope(path: str) -> str:
     if ending and _CODE_ENDING.fullmatch(ending):
         return "file"
     if _LICENSE_FOLDER.search(path):
-        return "directory"
+        return "file" if _OTHER_DOCUMENT.match(name) else "directory"
     if ending == ".license" and name.count(".") > 1:
         return "file"
     return "directory" if _LICENSE_NAME.fullmatch(name) else "file"

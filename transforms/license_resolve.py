@@ -12,7 +12,8 @@ in a GPL repository changes nothing, and MIT code vendored into an Apache reposi
 Within one folder a stated choice explains the texts beside it: LICENSE-MIT and LICENSE-APACHE next to a Cargo.toml
 that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. Texts kept in a folder `licenses/`
 speak for the folder above it only where nothing else does: they are a store of what single files may refer to. A
-wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder. Notices of third
+wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored
+wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third
 parties, which do not say what they cover, speak for themselves alone (`transforms.license.license_scope`). So do the
 texts in a folder that collects licences for their own sake, more than any one project has.
 """
@@ -142,7 +143,7 @@ def _place(path: str, present: set[str]) -> tuple[str, bool]:
             below = parts[i + 1 :]
             below = below[1:] if below and below[0] in ("licenses", "license_files") else below
             if not below:
-                return above, False
+                return _installed(above, part, present), False
             candidates = ["/".join(filter(None, (above, *rest))) for rest in (below, below[1:]) if rest]
             return next(((folder, False) for folder in candidates if folder in present), (above, True))
         if part == "META-INF" or (part == "debian" and i == len(parts) - 1):
@@ -150,6 +151,13 @@ def _place(path: str, present: set[str]) -> tuple[str, bool]:
         if part.lower() in ("licenses", "licences"):
             return above, True
     return "/".join(parts), False
+
+
+def _installed(folder: str, metadata: str, present: set[str]) -> str:
+    """The folder of a distribution by that of its metadata: of several vendored side by side, its package's own."""
+    name = metadata.rpartition(".")[0].partition("-")[0]
+    package = f"{folder}/{name}"
+    return package if folder and package in present else folder
 
 
 def _collect_claims(batch: pa.RecordBatch) -> dict[str, str]:

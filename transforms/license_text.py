@@ -25,6 +25,7 @@ import numpy as np
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
 _REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
 _LARGEST_APPROXIMATE = 64_000  # characters: passages longer than this are matched exactly only
+_MANY_PARTS = 200
 _RUN_LINES = 15  # lines without licence words that end a run, as scancode has it for files
 _MARGIN = 3  # lines shown around a passage that is matched approximately
 _MOSTLY = 0.25  # a text that is licences to this share is shown whole, as a licence file is
@@ -368,10 +369,14 @@ class LicenseTexts:
         """The parts of a text that may state a licence, their lines stripped of comment signs; null where none may.
 
         Gaps shrink to 8 empty lines, since scancode groups matches within 4. One that crosses line 1000 stays long:
-        behind it scancode takes short matches of little weight for false ones.
+        behind it scancode takes short matches of little weight for false ones. Of very many parts, as in a lock file
+        that names each dependency's licence, those that repeat are shown once.
         """
         with self._lock:
             spans, approximate = self._spans(data, begin, end, escapes)
+        if len(spans) > _MANY_PARTS:
+            first = {data[start:stop].tobytes(): (start, stop, line) for start, stop, line in reversed(spans)}
+            spans = sorted(first.values())
         texts: list[str] = []
         lines: list[int] = []
         for start, stop, line in spans:

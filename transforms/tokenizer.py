@@ -293,7 +293,7 @@ class Encode:
             raise ValueError(
                 f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}"
             )
-        integers = token_type(self.vocabulary).to_pandas_dtype()
+        integers = np.dtype(str(token_type(self.vocabulary)))
 
         def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
             contents = batch.column("content")
