@@ -276,7 +276,7 @@ class _Curation:
         verdicts = Verdicts(near.threshold, self._license_rule)
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
-        read = ("row_id", "repo", "path", "content_id", "content", *self._cheap_rules.reads)
+        read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
         judged = Emit(
             (
                 Input("files", _distinct(read)),

@@ -54,6 +54,7 @@ def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None)
             "repo": pa.array(["o/r"] * len(rows)),
             "path": pa.array(paths),
             "license_found": pa.array(found, pa.string()),
+            "license_granted": pa.array(found, pa.string()),
             "license_scope": pa.array(scopes, pa.string()),
             "license_evidence": pa.array(evidence, pa.string()),
             "claimed_license": pa.array([claim] * len(rows), pa.string()),
@@ -80,7 +81,7 @@ def test_tags_headers_and_texts_without_a_licence(scan) -> None:
     assert tag["license_evidence"].startswith("spdx-tag lines 1 score 100: ")
     assert (header["license_found"], header["license_scope"]) == ("GPL-2.0-or-later", "file")
     assert header["license_evidence"] == "header lines 2-5 score 100: GPL-2.0-or-later"
-    nothing = {"license_found": None, "license_scope": None, "license_evidence": None}
+    nothing = {"license_found": None, "license_granted": None, "license_scope": None, "license_evidence": None}
     assert plain == missing == empty == nothing
 
 
@@ -163,6 +164,7 @@ def test_package_metadata(scan, path: str, content: str, expression: str) -> Non
     [row] = scan((path, content))
     assert row == {
         "license_found": expression,
+        "license_granted": expression,
         "license_scope": "package",
         "license_evidence": f"package-metadata: {expression}",
     }
@@ -385,6 +387,7 @@ def test_repositories_do_not_mix() -> None:
             "repo": ["a", "a", "b", "b"],
             "path": ["LICENSE", "x.py", "x.py", "y.py"],
             "license_found": pa.array(["GPL-3.0-only", None, None, "MIT"], pa.string()),
+            "license_granted": pa.array(["GPL-3.0-only", None, None, "MIT"], pa.string()),
             "license_scope": pa.array(["directory", None, None, "file"], pa.string()),
             "license_evidence": pa.array(["text", None, None, "header"], pa.string()),
             "claimed_license": pa.array([None, None, None, None], pa.string()),

@@ -33,6 +33,7 @@ INPUT = pa.schema(
         ("representative", pa.int64()),
         ("row_id", pa.int64()),
         *((name, pa.string()) for name in ("repo", "path", "content_id")),
+        ("shingles", pa.int32()),
         ("shingle_set", pa.list_(pa.uint64())),
         *((name, pa.string()) for name in ("license", "license_class", "license_evidence", "reason", "detail")),
     ]
@@ -46,6 +47,7 @@ def file(
     copy_of: int | None = None,
     component: int = 0,
     reason: str | None = None,
+    count: int | None = 100,
 ) -> dict[str, Any]:
     """A row as a reducer gets it; `shingles` is the set, as numbers."""
     original = row if copy_of is None else copy_of
@@ -56,6 +58,7 @@ def file(
         "repo": f"r{row}",
         "path": "f.py",
         "content_id": f"{original:040x}",
+        "shingles": count,
         "shingle_set": sorted(shingles) if copy_of is None else None,
         "license": license,
         "license_class": CLASSES[license],
@@ -71,6 +74,12 @@ def judge(files: list[dict[str, Any]], **changed: Any) -> dict[int, dict[str, An
     assert judged.schema.equals(COPIES)
     assert judged.column("row_id").to_pylist() == [file["row_id"] for file in files]
     return {row["row_id"]: row for row in judged.to_pylist()}
+
+
+@pytest.mark.parametrize(("count", "license"), [(0, "MIT"), (9, "MIT"), (10, "GPL-2.0-only"), (None, "GPL-2.0-only")])
+def test_files_too_short_to_come_from_anywhere_pass_no_licence_on(count: int | None, license: str) -> None:
+    judged = judge([file(1, count=count), file(2, license="GPL-2.0-only", copy_of=1, count=count)])
+    assert (judged[1]["license"], judged[2]["license"]) == (license, "GPL-2.0-only")
 
 
 def test_a_file_alone_is_kept_as_it_is() -> None:

@@ -26,9 +26,7 @@ ESCAPES = 2  # a backslash takes away the meaning of the byte behind it
 NESTED = 4  # may hold itself
 FIRST_IN_LINE = 8  # only white space may stand before it
 FIRST_IN_WORD = 16  # no letter or digit may stand before it, nor what binds to one, such as $ or }
-AFTER_NO_VALUE = (
-    32  # no letter, digit or closing bracket before it: there it is a transposition, a prime, a mark
-)
+AFTER_NO_VALUE = 32  # no letter, digit or closing bracket before it: there it is a transposition, a prime, a mark
 CHARACTER = 64  # holds a single character; anything else is a lifetime, a digit separator, an apostrophe
 PATTERN = 128  # a regular expression: only where a value may stand, and closed in the same line
 TAGGED = 256  # C++: the bytes between R" and ( are part of the closing delimiter
@@ -197,9 +195,7 @@ FAMILIES: dict[str, tuple[str, tuple[Delimiter, ...]]] = {
     ),
     "powershell": (
         "PowerShell",
-        block_comment("<#", "#>")
-        + line_comments("#", needs=FIRST_IN_WORD)
-        + quotes('"', "'", needs=AFTER_NO_VALUE),
+        block_comment("<#", "#>") + line_comments("#", needs=FIRST_IN_WORD) + quotes('"', "'", needs=AFTER_NO_VALUE),
     ),
     "lisp": (
         "Common Lisp|Emacs Lisp|Scheme|Racket|Clojure|Fennel|NewLisp|Hy|WebAssembly|SMT|Janet",
@@ -212,9 +208,7 @@ FAMILIES: dict[str, tuple[str, tuple[Delimiter, ...]]] = {
     "fortran": ("Fortran|Fortran Free Form", line_comments("!") + quotes('"', "'", needs=0)),
     "matlab": (
         "MATLAB",
-        block_comment("%{", "%}", FIRST_IN_LINE)
-        + line_comments("%", "#")
-        + quotes('"', "'", needs=AFTER_NO_VALUE),
+        block_comment("%{", "%}", FIRST_IN_LINE) + line_comments("%", "#") + quotes('"', "'", needs=AFTER_NO_VALUE),
     ),
     "erlang": (
         "Erlang|Prolog|Mercury|Logtalk|PostScript",
@@ -248,9 +242,7 @@ BREAKS_WORD, ENDS_VALUE, AWAITS_VALUE = 1, 2, 4
 NEIGHBOURS = np.zeros(256, np.uint8)
 """What a byte tells of the place behind it: `BREAKS_WORD` and so on."""
 NEIGHBOURS[list(b"\0\t\n\v\f\r ;&|(),[")] |= BREAKS_WORD
-NEIGHBOURS[[byte for byte in range(256) if byte >= 128 or chr(byte).isalnum() or byte in b"_)]}'."]] |= (
-    ENDS_VALUE
-)
+NEIGHBOURS[[byte for byte in range(256) if byte >= 128 or chr(byte).isalnum() or byte in b"_)]}'."]] |= ENDS_VALUE
 NEIGHBOURS[list(b"\n\r(,=:[!&|?{;+-*%~^")] |= AWAITS_VALUE
 
 LONGEST_PATTERN, LONGEST_CHARACTER, LONGEST_TAG = 256, 12, 16
@@ -399,9 +391,7 @@ def may_open(text: np.ndarray, i: int, d: int, shape: np.ndarray, marks: np.ndar
 
 
 @numba.njit(nogil=True, cache=True)
-def close(
-    text: np.ndarray, start: int, d: int, shape: np.ndarray, marks: np.ndarray, stops: np.ndarray
-) -> int:
+def close(text: np.ndarray, start: int, d: int, shape: np.ndarray, marks: np.ndarray, stops: np.ndarray) -> int:
     """Where what delimiter d opens at start ends; 0 if it does not hold what the delimiter asks for."""
     kind, needs, opening, closing = shape[d]
     end = start + opening
@@ -470,11 +460,7 @@ def close_tagged(text: np.ndarray, start: int) -> int:
         opened += 1
     length = opened - start
     for end in range(opened + 1, size - length - 1):
-        if (
-            text[end] == 41
-            and text[end + 1 + length] == 34
-            and same(text, end + 1, text[start:opened], length)
-        ):
+        if text[end] == 41 and text[end + 1 + length] == 34 and same(text, end + 1, text[start:opened], length):
             return end + length + 2
     return size
 

@@ -74,9 +74,7 @@ class Decontaminate:
     def adds(self) -> pa.Schema:
         found_in = "benchmark of which the file holds a problem; null where none is found"
         evidence = "the problem, its part, and how many of its n-grams the file holds"
-        return pa.schema(
-            [field("contaminated", pa.string(), found_in), field("contamination", pa.string(), evidence)]
-        )
+        return pa.schema([field("contaminated", pa.string(), found_in), field("contamination", pa.string(), evidence)])
 
     def load(self) -> BatchFunction:
         """Raises ValueError for an unknown or empty benchmark, FileNotFoundError for a wrong path."""
@@ -112,9 +110,7 @@ class Passage:
 def read_benchmark(name: str) -> Iterator[Passage]:
     """The prompts and solutions of "humaneval", or of the JSON lines at a path."""
     if name != "humaneval" and not name.endswith((".jsonl", ".jsonl.gz")):
-        raise ValueError(
-            f"unknown benchmark {name!r}: give humaneval, or the path of a .jsonl or .jsonl.gz file"
-        )
+        raise ValueError(f"unknown benchmark {name!r}: give humaneval, or the path of a .jsonl or .jsonl.gz file")
     path = humaneval_path() if name == "humaneval" else Path(name)
     label = name if name == "humaneval" else path.name.split(".")[0]
     read = gzip.open if path.suffix == ".gz" else open
@@ -306,9 +302,7 @@ def find_gram(window_hash, text, window, oldest, index):
     slot = slot_of(window_hash, index.slots)
     while index.slots[slot] >= 0:
         gram = index.slots[slot]
-        if index.hashes[gram] == window_hash and same_words(
-            text, window, oldest, index.words, index.starts[gram]
-        ):
+        if index.hashes[gram] == window_hash and same_words(text, window, oldest, index.words, index.starts[gram]):
             return gram
         slot = (slot + 1) & (len(index.slots) - 1)
     return -1

@@ -12,9 +12,7 @@ GROUPS = pa.schema(
     [
         field("component", pa.int64(), "smallest row id of the files tied to this one", nullable=False),
         field("representative", pa.int64(), "first file of the same content", nullable=False),
-        field(
-            "compared", pa.bool_(), "first of its content, in a component of several contents", nullable=False
-        ),
+        field("compared", pa.bool_(), "first of its content, in a component of several contents", nullable=False),
     ]
 )
 

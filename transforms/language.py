@@ -53,9 +53,7 @@ def measure_language(batch: pa.RecordBatch) -> pa.RecordBatch:
     languages = [language for language, _ in decisions]
     types = {language: language and language_type(language) for language in set(languages)}
     columns = [languages, [types[language] for language in languages], [by for _, by in decisions]]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, pa.string()) for column in columns], schema=LANGUAGE_COLUMNS
-    )
+    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], schema=LANGUAGE_COLUMNS)
 
 
 def language_of(path: str, head: bytes | None) -> tuple[str | None, str | None]:

@@ -4,8 +4,10 @@
 """
 
 import re
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,7 @@ __all__ = [
 FOUND = pa.schema(
     [
         field("license_found", pa.string(), "SPDX expression of the licences that the file's text states"),
+        field("license_granted", pa.string(), "`license_found` less licences that are only named beside a stated one"),
         field(
             "license_scope",
             pa.string(),
@@ -79,9 +82,11 @@ class LicenseScan:
     adds = FOUND
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """Loads the index if this process has none: some 5 s and 1.4 GB, given back by `release_index`."""
+        """Loads the index if this process has none: some 5 s and 1.4 GB, given back when the function is dropped."""
         license_texts()
-        return _scan
+        scan = partial(_scan)
+        weakref.finalize(scan, release_index).atexit = False
+        return scan
 
 
 def _scan(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -99,23 +104,23 @@ def _scan(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _scan_file(
     texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int
-) -> tuple[str | None, str | None, str | None]:
-    """Licence found, scope and evidence of one file; nothing of a null or empty text."""
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """Licence found and granted, scope and evidence of one file; nothing of a null or empty text."""
     from textcode.analysis import is_source
 
     if begin == end:
-        return None, None, None
+        return None, None, None, None
     declared = _declared(texts, path, data[begin:end]) if is_metadata(path) else None
     if declared is not None and not is_source(path):
-        return declared, "package", f"package-metadata: {declared}"
+        return declared, declared, "package", f"package-metadata: {declared}"
     found = texts.find(data, begin, end, is_source(path))
     if declared is not None:  # metadata in a programming language, such as setup.py, has a header too
         stated = combine_strictest([declared, found.expression if found else None])[0]
-        return stated, "package", f"package-metadata: {stated}"
+        return stated, stated, "package", f"package-metadata: {stated}"
     if found is None:
-        return None, None, None
+        return None, None, None, None
     scope = license_scope(path)
-    return found.expression, scope, _evidence(found, scope)
+    return found.expression, found.granted, scope, _evidence(found, scope)
 
 
 def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> str | None:

@@ -89,11 +89,18 @@ class Licenses:
         return Licenses(table, of_row, batch.column("license_evidence"))
 
 
-def inherited_licenses(batch: pa.RecordBatch, contents: Contents, policy: LicensePolicy, similar: Similar) -> Licenses:
-    """The licence of each row after its copies and near copies have been heard."""
+def inherited_licenses(
+    batch: pa.RecordBatch, contents: Contents, policy: LicensePolicy, similar: Similar, min_shingles: int
+) -> Licenses:
+    """The licence of each row after its copies and near copies have been heard.
+
+    Files of fewer than `min_shingles` shingles neither give nor take: an empty file, or a line that everybody
+    writes, comes from nowhere. Where shingles were not counted (null), every file is heard.
+    """
     licenses = Licenses.of(batch)
     table, own = licenses.table, licenses.of_row.copy()
-    rows = _rows_in_mixed_components(contents, own)
+    counted = batch.column("shingles").fill_null(min_shingles).to_numpy()
+    rows = _rows_in_mixed_components(contents, own, counted >= min_shingles)
     near = _near_witnesses(contents, rows, table, own, policy, similar)
     evidence: dict[int, str] = {}
     for content, copies in rows.items():
@@ -112,14 +119,14 @@ def inherited_licenses(batch: pa.RecordBatch, contents: Contents, policy: Licens
     return licenses
 
 
-def _rows_in_mixed_components(contents: Contents, own: np.ndarray) -> dict[int, list[int]]:
-    """By content, the rows of components with more than one licence: no other row can change."""
+def _rows_in_mixed_components(contents: Contents, own: np.ndarray, is_heard: np.ndarray) -> dict[int, list[int]]:
+    """By content, the rows that are heard, of components with more than one licence: no other row can change."""
     component = contents.component[contents.of_row]
     starts = np.flatnonzero(np.append(True, component[1:] != component[:-1]))
     sizes = np.diff(np.append(starts, len(component)))
     mixed = np.minimum.reduceat(own, starts) != np.maximum.reduceat(own, starts)
     rows: dict[int, list[int]] = {}
-    for row in np.flatnonzero(np.repeat(mixed, sizes)).tolist():
+    for row in np.flatnonzero(np.repeat(mixed, sizes) & is_heard).tolist():
         rows.setdefault(int(contents.of_row[row]), []).append(row)
     return rows
 

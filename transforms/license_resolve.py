@@ -13,9 +13,9 @@ Within one folder a stated choice explains the texts beside it: LICENSE-MIT and 
 that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. Texts kept in a folder `licenses/`
 speak for the folder above it only where nothing else does: they are a store of what single files may refer to. A
 wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored
-wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third
-parties, which do not say what they cover, speak for themselves alone (`transforms.license.license_scope`). So do the
-texts in a folder that collects licences for their own sake, more than any one project has.
+wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third parties, which do not say what they cover, speak for
+themselves alone (`transforms.license.license_scope`). So do the texts in a folder that collects licences for their own
+sake, more than any one project has.
 """
 
 from collections.abc import Callable, Iterable
@@ -68,6 +68,7 @@ class LicenseResolve:
         "repo",
         "path",
         "license_found",
+        "license_granted",
         "license_scope",
         "license_evidence",
         "claimed_license",
@@ -104,7 +105,7 @@ def _collect_statements(batch: pa.RecordBatch, folders: list[tuple[str, str]]) -
     for repo, path, expression, evidence in zip(
         rows["repo"].to_pylist(),
         rows["path"].to_pylist(),
-        rows["license_found"].to_pylist(),
+        rows["license_granted"].to_pylist(),
         rows["license_evidence"].to_pylist(),
         strict=True,
     ):

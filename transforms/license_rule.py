@@ -30,9 +30,7 @@ class LicenseRule:
 
     @property
     def adds(self) -> pa.Schema:
-        return pa.schema(
-            [field("license_kept", pa.bool_(), "the rule on licences keeps the file", nullable=False)]
-        )
+        return pa.schema([field("license_kept", pa.bool_(), "the rule on licences keeps the file", nullable=False)])
 
     def load(self) -> BatchFunction:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -50,9 +50,14 @@ _DECORATION = " \t\r#*/;!-%<>\"'"
 
 
 class Found(NamedTuple):
-    """What scancode says of a file's text: SPDX expression, weakest score, first and last line of each detection."""
+    """What scancode says of a file's text: SPDX expression, weakest score, first and last line of each detection.
+
+    `granted` leaves out the licences that are only named, as in "may be combined with GPL code", where others are
+    stated by a text, a notice or a tag.
+    """
 
     expression: str
+    granted: str
     score: float
     lines: tuple[tuple[int, int], ...]
     tagged: bool
@@ -528,14 +533,24 @@ def _detect(matches: list[Any]) -> Found | None:
             kept.append((group, expression))
     if not kept:
         return None
-    expressions = [expression for _, expression in kept]
-    joined = str(detection.combine_expressions(expressions, relation="AND", unique=True, licensing=licensing))
+    stated = [(group, expression) for group, expression in kept if not all(_only_names(match.rule) for match in group)]
+
+    def spdx(detections: list[tuple[list[Any], str]]) -> str:
+        expressions = [expression for _, expression in detections]
+        joined = str(detection.combine_expressions(expressions, relation="AND", unique=True, licensing=licensing))
+        return str(build_spdx_license_expression(joined, licensing=licensing))
+
     return Found(
-        expression=str(build_spdx_license_expression(joined, licensing=licensing)),
+        expression=spdx(kept),
+        granted=spdx(stated or kept),
         score=min(match.score() for group, _ in kept for match in group),
         lines=tuple((min(m.start_line for m in group), max(m.end_line for m in group)) for group, _ in kept),
         tagged=any(match.matcher == "1-spdx-id" for group, _ in kept for match in group),
     )
+
+
+def _only_names(rule: Any) -> bool:
+    return not (rule.is_license_text or rule.is_license_notice or rule.is_license_tag)
 
 
 @cache

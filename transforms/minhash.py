@@ -72,9 +72,7 @@ class ShingleSets:
 
     ngram: int = 5
     reads = ("content",)
-    adds = pa.schema(
-        [field("shingle_set", pa.list_(pa.uint64()), "hashes of the distinct shingles, ascending")]
-    )
+    adds = pa.schema([field("shingle_set", pa.list_(pa.uint64()), "hashes of the distinct shingles, ascending")])
 
     def load(self) -> BatchFunction:
         def hash_shingles(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -45,8 +45,9 @@ class Verdicts:
     policy: LicensePolicy
     indexed_above: int = 256
     max_candidates: int = 1000
+    min_shingles: int = 10
     reads = (
-        *("component", "representative", "row_id", "repo", "path", "content_id", "shingle_set"),
+        *("component", "representative", "row_id", "repo", "path", "content_id", "shingles", "shingle_set"),
         *("license", "license_class", "license_evidence", "reason", "detail"),
     )
     schema = COPIES
@@ -66,7 +67,7 @@ def _judge(settings: Verdicts, batch: pa.RecordBatch) -> pa.RecordBatch:
         indexed_above=settings.indexed_above,
         max_candidates=settings.max_candidates,
     )
-    licenses = inherited_licenses(batch, contents, settings.policy, similar)
+    licenses = inherited_licenses(batch, contents, settings.policy, similar, settings.min_shingles)
     reason, detail = _reasons(batch, contents, licenses, settings.policy)
     stars = _stars(contents, reason.is_null().to_numpy(zero_copy_only=False), similar)
     columns = licenses.columns() | _duplicates(batch, contents, stars, reason, detail, settings)

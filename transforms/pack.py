@@ -27,9 +27,7 @@ def block_schema(block: int, vocabulary: int) -> pa.Schema:
             field("starts", pa.list_(pa.int32()), starts, nullable=False),
             field("documents", pa.list_(pa.int64()), "the corpus row of each of `starts`", nullable=False),
             field("token_count", pa.int32(), "tokens of documents; what follows is padding", nullable=False),
-            field(
-                "padding", pa.int32(), "tokens of padding (end-of-text) at the block's end", nullable=False
-            ),
+            field("padding", pa.int32(), "tokens of padding (end-of-text) at the block's end", nullable=False),
         ]
     )
 

@@ -27,9 +27,7 @@ Span = tuple[int, int, str]
 Windows = Callable[[bytes, Iterator[tuple[int, int]]], Iterator[tuple[int, int]]]
 """From a text and the places of triggers in it to the parts to analyze, in order and apart."""
 
-SPANS = pa.list_(
-    pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())])
-)
+SPANS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())]))
 
 
 @dataclass(frozen=True)
@@ -206,9 +204,7 @@ class Unredacted:
 
     def load(self) -> BatchFunction:
         def keep(batch: pa.RecordBatch) -> pa.RecordBatch:
-            return pa.record_batch(
-                [batch.column("content"), pa.nulls(len(batch), pa.string())], schema=self.adds
-            )
+            return pa.record_batch([batch.column("content"), pa.nulls(len(batch), pa.string())], schema=self.adds)
 
         return keep
 

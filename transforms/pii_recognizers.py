@@ -96,9 +96,7 @@ def is_token(value: str) -> bool:
 def is_bare_password(value: str) -> bool:
     """Without quotes around it, a password must not be readable as a name or a sum in some language."""
     name = re.fullmatch(r"[A-Za-z_][\w.:]*", value) and len(re.findall(r"\d+", value)) < 2
-    return (
-        is_password(value) and not name and not re.fullmatch(r"[-+*/\w.=&|]*[-+*/.=&|][-+*/\w.=&|]*", value)
-    )
+    return is_password(value) and not name and not re.fullmatch(r"[-+*/\w.=&|]*[-+*/.=&|][-+*/\w.=&|]*", value)
 
 
 def is_bare_token(value: str) -> bool:

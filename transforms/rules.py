@@ -165,10 +165,7 @@ class OwnReason:
 
     def load(self) -> BatchFunction:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
-            pairs = [
-                (batch.column(f"{kind}_reason"), batch.column(f"{kind}_detail"))
-                for kind in ("cheap", "content")
-            ]
+            pairs = [(batch.column(f"{kind}_reason"), batch.column(f"{kind}_detail")) for kind in ("cheap", "content")]
             return pa.RecordBatch.from_arrays(list(first(*pairs)), schema=self.adds)
 
         return decide
@@ -184,9 +181,7 @@ class Pending:
 
     @property
     def adds(self) -> pa.Schema:
-        return pa.schema(
-            [field("pending", pa.bool_(), "kept by the rules so far, and first of its exact copies")]
-        )
+        return pa.schema([field("pending", pa.bool_(), "kept by the rules so far, and first of its exact copies")])
 
     def load(self) -> BatchFunction:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -220,9 +215,7 @@ class Decide:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
             reason = batch.column("reason")
             kept = pc.is_null(reason)
-            decision = pc.if_else(
-                kept, "kept", pc.if_else(pc.is_in(reason, value_set=failed), "failed", "dropped")
-            )
+            decision = pc.if_else(kept, "kept", pc.if_else(pc.is_in(reason, value_set=failed), "failed", "dropped"))
             return pa.RecordBatch.from_arrays([decision, kept], schema=self.adds)
 
         return decide
@@ -238,16 +231,12 @@ class KeptDetail:
 
     @property
     def adds(self) -> pa.Schema:
-        return pa.schema(
-            [field("ledger_detail", pa.string(), LEDGER.field("detail").metadata[b"doc"].decode())]
-        )
+        return pa.schema([field("ledger_detail", pa.string(), LEDGER.field("detail").metadata[b"doc"].decode())])
 
     def load(self) -> BatchFunction:
         def tell(batch: pa.RecordBatch) -> pa.RecordBatch:
             redacted = pc.binary_join_element_wise("redacted", batch.column("pii_kinds"), " ")
-            return pa.RecordBatch.from_arrays(
-                [pc.coalesce(batch.column("detail"), redacted)], schema=self.adds
-            )
+            return pa.RecordBatch.from_arrays([pc.coalesce(batch.column("detail"), redacted)], schema=self.adds)
 
         return tell
 
@@ -267,9 +256,7 @@ class Preference:
     def adds(self) -> pa.Schema:
         return pa.schema(
             [
-                field(
-                    "ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False
-                ),
+                field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False),
                 field(
                     "license_rank",
                     pa.int8(),
@@ -283,9 +270,7 @@ class Preference:
         ranks = pa.array(sorted(STRICTNESS, key=lambda name: (name == "unknown", STRICTNESS.index(name))))
 
         def rank(batch: pa.RecordBatch) -> pa.RecordBatch:
-            dropped = pc.or_(
-                pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept"))
-            )
+            dropped = pc.or_(pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept")))
             rank = pc.index_in(batch.column("license_class"), value_set=ranks)
             rank = pc.cast(pc.fill_null(rank, len(ranks) - 1), pa.int8())
             return pa.RecordBatch.from_arrays([dropped, rank], schema=self.adds)

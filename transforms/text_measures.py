@@ -25,9 +25,7 @@ TEXT_COLUMNS = pa.schema(
         field("lines", pa.int32(), "lines, the last one also where no line ending follows it"),
         field("max_line_length", pa.int32(), "characters of the longest line"),
         field("mean_line_length", pa.float64(), "mean characters of a line; 0 for an empty file"),
-        field(
-            "alnum_fraction", pa.float64(), "share of characters that are letters or digits, in any script"
-        ),
+        field("alnum_fraction", pa.float64(), "share of characters that are letters or digits, in any script"),
         field("alpha_fraction", pa.float64(), "share of characters that are letters, in any script"),
         field("digit_fraction", pa.float64(), "share of characters that are decimal digits 0 to 9"),
         field(
@@ -35,9 +33,7 @@ TEXT_COLUMNS = pa.schema(
             pa.float64(),
             "share of characters that are decimal digits or in hexadecimal numbers",
         ),
-        field(
-            "generated", pa.bool_(), "written by a tool, to go by its name or the marks in its first lines"
-        ),
+        field("generated", pa.bool_(), "written by a tool, to go by its name or the marks in its first lines"),
         field("vendored", pa.bool_(), "linguist takes the path for a copy of another project's code"),
         field("minified", pa.bool_(), "JavaScript or CSS, minified to go by its name or its mean line"),
     ]
@@ -186,9 +182,7 @@ def count_numbers(text: np.ndarray, counts: np.ndarray) -> None:
             suffix += text[end] | 0x20 == 117 or text[end] | 0x20 == 108  # u and l, as in 0xFFul
             end += 1
         length = end - start
-        is_number = hexadecimal + digits == length or (
-            prefixed and hexadecimal + digits + suffix == length - 1
-        )
+        is_number = hexadecimal + digits == length or (prefixed and hexadecimal + digits + suffix == length - 1)
         counts[HEX] += length if is_number else digits
 
 
@@ -232,8 +226,7 @@ def measures_of(counts: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "lines": counts[:, LINES],
         "max_line_length": counts[:, LONGEST_LINE],
-        "mean_line_length": (counts[:, CHARACTERS] - counts[:, LINE_ENDINGS])
-        / np.maximum(counts[:, LINES], 1),
+        "mean_line_length": (counts[:, CHARACTERS] - counts[:, LINE_ENDINGS]) / np.maximum(counts[:, LINES], 1),
         "alnum_fraction": counts[:, LETTERS_AND_DIGITS] / characters,
         "alpha_fraction": counts[:, LETTERS] / characters,
         "digit_fraction": counts[:, DIGITS] / characters,

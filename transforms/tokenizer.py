@@ -234,9 +234,7 @@ def read_tokenizer(tokenizer_json: bytes) -> "Tokenizer":
         raise ValueError(f"not a tokenizer.json: {error}") from error
 
 
-def tokenizer_files(
-    tokenizer: "Tokenizer", model_max_length: int, end_of_text: str = END_OF_TEXT
-) -> pa.RecordBatch:
+def tokenizer_files(tokenizer: "Tokenizer", model_max_length: int, end_of_text: str = END_OF_TEXT) -> pa.RecordBatch:
     """The folder that transformers opens, one row per file: `TOKENIZER_FILES`."""
     special_tokens = {"bos_token": end_of_text, "eos_token": end_of_text, "unk_token": end_of_text}
     settings = special_tokens | {
@@ -290,9 +288,7 @@ class Encode:
         encoder.encode_special_tokens = True
         end = encoder.token_to_id(json.loads(files["tokenizer_config.json"])["eos_token"])
         if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
-            raise ValueError(
-                f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}"
-            )
+            raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
         integers = np.dtype(str(token_type(self.vocabulary)))
 
         def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -301,9 +297,7 @@ class Encode:
             counts = np.zeros(len(contents), np.int64)
             for low, high in runs_of_bytes(contents, ENCODE_BYTES):
                 texts = [text or "" for text in contents.slice(low, high - low).to_pylist()]
-                for row, encoding in enumerate(
-                    encoder.encode_batch_fast(texts, add_special_tokens=False), low
-                ):
+                for row, encoding in enumerate(encoder.encode_batch_fast(texts, add_special_tokens=False), low):
                     pieces.append(np.array([*encoding.ids, end], integers))
                     counts[row] = len(pieces[-1])
             return self._columns(np.concatenate(pieces), counts, contents.is_null())

@@ -29,9 +29,7 @@ TOXICITY_COLUMNS = pa.schema(
             pa.float32(),
             "highest score, 0 to 1, of a line of the file's comments, strings or prose",
         ),
-        field(
-            "toxicity_line", pa.int32(), "number of that line, from 1; null where no line holds known words"
-        ),
+        field("toxicity_line", pa.int32(), "number of that line, from 1; null where no line holds known words"),
     ]
 )
 
@@ -132,9 +130,7 @@ def load_classifier() -> Classifier:
         idf=np.pad(package.vectorizer.idf_, (0, len(unknown))),
         weights=np.pad(coefficients, ((0, len(unknown)), (0, 0))),
         intercepts=np.array([machine.estimator.intercept_[0] for machine in machines]),
-        calibration=np.array(
-            [(machine.calibrators[0].a_, machine.calibrators[0].b_) for machine in machines]
-        ),
+        calibration=np.array([(machine.calibrators[0].a_, machine.calibrators[0].b_) for machine in machines]),
     )
 
 
@@ -218,9 +214,7 @@ def score_lines(
         while i <= end:
             if i == end or text[i] == 10 or text[i] == 13:
                 if distinct:
-                    score = score_words(
-                        seen[:distinct], times, addresses, needs, idf, weights, intercepts, calibration
-                    )
+                    score = score_words(seen[:distinct], times, addresses, needs, idf, weights, intercepts, calibration)
                     for word in seen[:distinct]:
                         times[word] = 0
                     distinct = 0
@@ -318,9 +312,7 @@ def look_up(key: np.uint64, slots: np.ndarray, words: np.ndarray) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def count_lines_before(
-    data: np.ndarray, offsets: np.ndarray, scores: np.ndarray, places: np.ndarray
-) -> np.ndarray:
+def count_lines_before(data: np.ndarray, offsets: np.ndarray, scores: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The number, from 1, of the line that holds each row's place; 0 where there is no score."""
     numbers = np.zeros(len(scores), np.int32)
     for row in range(len(scores)):

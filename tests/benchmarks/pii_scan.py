@@ -71,9 +71,7 @@ def whole_text_rate(files: Iterator[tuple[str, str]]) -> tuple[float, int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(sysconfig.get_path("purelib")))
     parser.add_argument("--megabytes", type=float, default=300)
     parser.add_argument("--whole-text", type=float, default=2)
@@ -108,9 +106,7 @@ def main() -> None:
         f"{rows} files, {megabytes:.0f} MB: find {megabytes / finding:.0f} MB/s, "
         f"redact {megabytes / redacting:.0f} MB/s"
     )
-    print(
-        f"peak memory {peak_memory():.0f} MB; {', '.join(f'{kind} {n}' for kind, n in kinds.most_common())}"
-    )
+    print(f"peak memory {peak_memory():.0f} MB; {', '.join(f'{kind} {n}' for kind, n in kinds.most_common())}")
     for kind, path, (before, after), value in random.Random(0).sample(shown, min(options.show, len(shown))):
         print(
             kind,
