@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from jobs.recipe import (
     ArchiveSource,
+    DecontaminateBlock,
     DirectorySource,
     EnvironmentSource,
     JsonlSource,
@@ -30,10 +31,10 @@ from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
 from schemas.contracts import Transform
-from schemas.datasets import COPIES, LEDGER, SOURCE_ROW
+from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
 from transforms.conditional import Unmeasured, Where
-from transforms.decontaminate import Decontaminate
+from transforms.decontaminate import Decontaminate, digest
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseScan
@@ -64,6 +65,7 @@ MEGABYTES_PER_CORE_SECOND = 2.0
 """Text curated by one core, whole plan; see BENCHMARKS.md."""
 DOLLARS_PER_CORE_HOUR = 0.056
 """Dataflow batch workers, one vCPU, list price of us-central1."""
+NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
 
 
 def curation(recipe: Recipe) -> Plan:
@@ -246,7 +248,7 @@ class _Curation:
             Where("pending", transform) if enabled else Unmeasured(transform.adds)
             for transform, enabled in (
                 (Toxicity(), recipe.toxicity.enabled),
-                (Decontaminate(tuple(recipe.decontaminate.benchmarks)), recipe.decontaminate.enabled),
+                (_decontaminate(recipe.decontaminate), recipe.decontaminate.enabled),
                 (FindPersonalData(), recipe.pii.enabled),
             )
         ]
@@ -327,7 +329,15 @@ class _Curation:
                     "language",
                     "license",
                 ),
-                *("license_class", "license_evidence", "cluster", "pii_kinds", "toxicity", *measured),
+                *(
+                    "license_class",
+                    "license_evidence",
+                    "natural_language",
+                    "cluster",
+                    "pii_kinds",
+                    "toxicity",
+                    *measured,
+                ),
             ),
             where="kept",
             matches="decision=kept",
@@ -345,7 +355,7 @@ class _Curation:
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
             ),
-            transforms=(Decide(), redact, KeptDetail()),
+            transforms=(Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE)),
         )
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled
@@ -425,6 +435,14 @@ def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
     except (OSError, ValueError) as error:
         raise RecipeError(f"tokenize.tokenizer: {settings.tokenizer}: {error}") from error
     return given
+
+
+def _decontaminate(settings: DecontaminateBlock) -> Decontaminate:
+    names = tuple(str(name) for name in settings.benchmarks) if settings.enabled else ()
+    try:
+        return Decontaminate(names, digests=tuple(digest(name) for name in names))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"decontaminate.benchmarks: {error}") from error
 
 
 def _added(*transforms: Transform) -> tuple[str, ...]:

@@ -225,6 +225,17 @@ def test_a_given_tokenizer_is_used(store: Store, dumps: Path, tmp_path: Path) ->
         run(recipe(dumps, f"tokenize.tokenizer={dumps / 'eve.zip'}"), Store(str(tmp_path / "other")))
 
 
+def test_a_benchmark_of_ones_own_keeps_its_copies_out(dumps: Path, tmp_path: Path) -> None:
+    benchmark = tmp_path / "mine.jsonl"
+    benchmark.write_text(json.dumps({"task_id": "mine/1", "prompt": stdlib("bisect")}) + "\n")
+    off = ["license.enabled=false", "tokenize.enabled=false", "toxicity.enabled=false", "pii.enabled=false"]
+    store = Store(str(tmp_path / "out"))
+    run(recipe(dumps, *off, f"decontaminate.benchmarks=[{benchmark}]"), store)
+    assert fates(store)["ada/tools/src/bisect.py"] == ("dropped", "contaminated.mine")
+    with pytest.raises(RecipeError, match=r"decontaminate\.benchmarks: .*none\.jsonl"):
+        run(recipe(dumps, f"decontaminate.benchmarks=[{tmp_path}/none.jsonl]"), store, replace=True)
+
+
 def test_nothing_kept_is_still_a_whole_run(tmp_path: Path) -> None:
     dumps = tmp_path / "dumps"
     tar_gz(dumps / "a.tar.gz", {"x.bin": b"\0\1"})

