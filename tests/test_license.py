@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.corpora import MIT
 from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
 from transforms.license_resolve import LicenseResolve
 
@@ -397,6 +398,17 @@ def test_repositories_do_not_mix() -> None:
     assert resolved["row_id"].to_pylist() == [7, 3, 5, 1]
     assert resolved["license"].to_pylist() == ["GPL-3.0-only", "GPL-3.0-only", None, "MIT"]
     assert LicenseResolve().load()(batch.slice(0, 0)).num_rows == 0
+
+
+def test_a_licence_file_that_only_names_another_licence_does_not_grant_it(scan) -> None:
+    python, apart = (
+        f"{MIT}\nUnlike code under the GPL, this may be linked with anything. The GPL-compatible licence makes it\n"
+        "possible to combine it with other software that is released under the GPL; the others don't.\n",
+        "This program is released under the GPL.\n",
+    )
+    stated, named = scan(("LICENSE", python), ("sub/LICENSE", apart))
+    assert stated["license_granted"] == "MIT"
+    assert license_class(named["license_granted"]) == "copyleft"
 
 
 # --- the index

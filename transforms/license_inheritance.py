@@ -95,12 +95,13 @@ def inherited_licenses(
     """The licence of each row after its copies and near copies have been heard.
 
     Files of fewer than `min_shingles` shingles neither give nor take: an empty file, or a line that everybody
-    writes, comes from nowhere. Where shingles were not counted (null), every file is heard.
+    writes, comes from nowhere. Where shingles were not counted (null), every text is heard.
     """
     licenses = Licenses.of(batch)
     table, own = licenses.table, licenses.of_row.copy()
     counted = batch.column("shingles").fill_null(min_shingles).to_numpy()
-    rows = _rows_in_mixed_components(contents, own, counted >= min_shingles)
+    is_unread = pc.starts_with(batch.column("reason"), "input.").fill_null(False).to_numpy(zero_copy_only=False)
+    rows = _rows_in_mixed_components(contents, own, (counted >= min_shingles) & ~is_unread)
     near = _near_witnesses(contents, rows, table, own, policy, similar)
     evidence: dict[int, str] = {}
     for content, copies in rows.items():

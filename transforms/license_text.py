@@ -11,6 +11,7 @@ import ctypes
 import gc
 import hashlib
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ import numpy as np
 
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
 _REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
+_GRANTING = re.compile(r"licen[cs]|permi|distribut|releas|redist|copyright|terms", re.I)
 _LARGEST_APPROXIMATE = 64_000  # characters: passages longer than this are matched exactly only
 _MANY_PARTS = 200
 _RUN_LINES = 15  # lines without licence words that end a run, as scancode has it for files
@@ -550,6 +552,9 @@ def _detect(matches: list[Any]) -> Found | None:
 
 
 def _only_names(rule: Any) -> bool:
+    """Whether a rule is a mere name, as scancode has it, or a notice such as "under the GPL" that grants nothing."""
+    if rule.is_license_notice and not _GRANTING.search(rule.text):
+        return True
     return not (rule.is_license_text or rule.is_license_notice or rule.is_license_tag)
 
 
