@@ -535,16 +535,19 @@ def _detect(matches: list[Any]) -> Found | None:
             kept.append((group, expression))
     if not kept:
         return None
-    stated = [(group, expression) for group, expression in kept if not all(_only_names(match.rule) for match in group)]
 
-    def spdx(detections: list[tuple[list[Any], str]]) -> str:
-        expressions = [expression for _, expression in detections]
+    def spdx(expressions: list[str]) -> str:
         joined = str(detection.combine_expressions(expressions, relation="AND", unique=True, licensing=licensing))
         return str(build_spdx_license_expression(joined, licensing=licensing))
 
+    found = [expression for _, expression in kept]
+    granted = []
+    for group, expression in kept:
+        granting = [match.rule.license_expression for match in group if not _only_names(match.rule)]
+        granted += [expression] if len(granting) == len(group) else granting
     return Found(
-        expression=spdx(kept),
-        granted=spdx(stated or kept),
+        expression=spdx(found),
+        granted=spdx(granted or found),
         score=min(match.score() for group, _ in kept for match in group),
         lines=tuple((min(m.start_line for m in group), max(m.end_line for m in group)) for group, _ in kept),
         tagged=any(match.matcher == "1-spdx-id" for group, _ in kept for match in group),
