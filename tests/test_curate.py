@@ -1,7 +1,9 @@
 """The main job on a small corpus that holds one of everything: the same fates and bytes on every engine."""
 
+import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -281,6 +283,52 @@ def test_a_plan_is_printed_and_starts_nothing(dumps: Path, tmp_path: Path) -> No
     assert "ingest -> files" in shown.stdout
     assert "core minutes" in shown.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+QUICK = [f"{block}.enabled=false" for block in ("license", "toxicity", "pii", "decontaminate", "tokenize")]
+
+
+def test_a_full_disk_fails_in_one_line_and_the_rerun_ends_well(dumps: Path, tmp_path: Path) -> None:
+    """A bound on the size of files stands in for the full disk: writing fails half way through a shard."""
+    path, out, whole = tmp_path / "mine.yaml", tmp_path / "out", tmp_path / "whole"
+    path.write_text(f"sources:\n  - kind: archive\n    uri: {dumps}/**/*\n")
+    settings = [part for setting in QUICK for part in ("--set", setting)]
+    command = ["run", str(path), "--engine", "inline", *settings, "--out"]
+
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    failed = codesieve(*command, str(out), preexec_fn=bound)
+    assert failed.returncode == 3, failed.stderr
+    [line] = [line for line in failed.stderr.splitlines() if not line.startswith("step ")]
+    assert line.startswith("codesieve: the run failed: step ingest, shard 0: OSError: [Errno 27] File too large")
+    assert not list(out.glob("*/.writing-*"))
+    assert codesieve(*command, str(out)).returncode == 0
+    assert codesieve(*command, str(whole)).returncode == 0
+    assert digests(out) == digests(whole)
+
+
+def test_two_sources_with_one_repository_keep_both_and_tell_them_apart(tmp_path: Path) -> None:
+    for name, content in (("one", stdlib("queue")), ("two", stdlib("sched"))):
+        tar_gz(tmp_path / name / "repo.tar.gz", {"a.py": content})
+    path = tmp_path / "mine.yaml"
+    uris = [f"  - kind: archive\n    uri: {tmp_path}/{name}/*.tar.gz\n" for name in ("one", "two")]
+    path.write_text("sources:\n" + "".join(uris))
+    store = Store(str(tmp_path / "out"))
+    run(load_recipe(path, [*QUICK, "engine.kind=inline"]), store)
+    found = list(why.fates(store, "repo/a.py"))
+    assert [fate["decision"] for fate in found] == ["kept", "kept"]
+    assert len({fate["source"] for fate in found}) == 2
+
+
+def test_a_second_run_on_the_same_output_is_refused_while_the_first_lasts(dumps: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with open(out / "_lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RecipeError, match="another run is writing to"):
+            run(recipe(dumps, *QUICK), Store(str(out)))
+    assert run(recipe(dumps, *QUICK), Store(str(out)))
 
 
 @pytest.mark.slow
