@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs import why
+from jobs.attribution import write_attribution
 from jobs.curate import curation, estimate
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
@@ -57,10 +58,16 @@ def run(
     store = Store(out or f"out/{path.stem}")
     _log_to(store)
     worked = run_recipe(loaded, store, replace)
-    summary = write_report(store) if worked or not store.exists("report", "summary.json") else None
+    if worked or not store.exists("report", "summary.json"):
+        _write_reports(store)
     if not worked:
         click.echo("Nothing to do: every step is committed for this recipe, these sources and this release.")
-    _print_result(store, summary or store.read_json("report", "summary.json"))
+    _print_result(store, store.read_json("report", "summary.json"))
+
+
+def _write_reports(store: Store) -> None:
+    write_attribution(store)
+    write_report(store)  # last: where its summary is, all of it is
 
 
 def _recipe_path(recipe: Path | None) -> Path:
@@ -153,9 +160,9 @@ def why_(out: str, file: str) -> None:
 @cli.command()
 @click.argument("out")
 def report(out: str) -> None:
-    """Writes the web page about the run in OUT, and tells where it is."""
+    """Writes the web page about the run in OUT and the attribution of its corpus, and tells where the page is."""
     store = Store(out)
-    write_report(store)
+    _write_reports(store)
     click.echo(store.path("report", "index.html"))
 
 

@@ -1,5 +1,6 @@
 """Progress of a run, read from what is committed on storage: the same wherever the run runs."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pipeline.storage import PROGRESS, Store
 
 RUN = "_run.json"
 POLL_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,32 +50,32 @@ def _step(store: Store, step: dict) -> StepProgress:
 
 @contextmanager
 def shown(store: Store) -> Iterator[None]:
-    """Shows the progress of the run while the body lasts: a bar on a terminal, a line a step elsewhere."""
+    """Shows the progress of the run while the body lasts: a bar on a terminal, a line a step elsewhere.
+
+    Each committed step goes to the log as well.
+    """
     stop = threading.Event()
-    show = _bar if sys.stderr.isatty() else _lines
-    thread = threading.Thread(target=show, args=(store, stop), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    bars = Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    thread = threading.Thread(target=_watch, args=(store, stop, bars), daemon=True)
+    with bars:
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
-def _bar(store: Store, stop: threading.Event) -> None:
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("starting", total=None)
-        ended = False
-        while not ended:
-            ended = stop.wait(POLL_SECONDS)
-            steps = progress(store)
-            now = next((step.name for step in steps if not step.is_done), "done")
-            total = sum(step.shards for step in steps)
-            bars.update(task, description=now, completed=sum(step.made for step in steps), total=total)
-
-
-def _lines(store: Store, stop: threading.Event) -> None:
+def _watch(store: Store, stop: threading.Event, bars: Progress) -> None:
+    bar = bars.add_task("starting", total=None)
     told = {step.name for step in progress(store) if step.is_done}
     ended = False
     while not ended:
@@ -81,4 +84,9 @@ def _lines(store: Store, stop: threading.Event) -> None:
         for number, step in enumerate(steps, 1):
             if step.is_done and step.name not in told:
                 told.add(step.name)
-                print(f"step {number}/{len(steps)} {step.name}: {step.rows:,} rows", file=sys.stderr, flush=True)
+                log.info("step committed", extra={"step": step.name, "rows": step.rows, "shards": step.shards})
+                if bars.disable:
+                    print(f"step {number}/{len(steps)} {step.name}: {step.rows:,} rows", file=sys.stderr, flush=True)
+        now = next((step.name for step in steps if not step.is_done), "done")
+        made = sum(step.made for step in steps)
+        bars.update(bar, description=now, completed=made, total=sum(step.shards for step in steps))
