@@ -166,10 +166,10 @@ def report(out: str) -> None:
     click.echo(store.path("report", "index.html"))
 
 
-def main() -> None:
-    """Runs the command line; a user's mistake ends in one line and exit code 2, a failed run in 3."""
+def main(*command: str) -> None:
+    """Runs the command line, after `command`; a user's mistake ends in one line and exit code 2, a failed run in 3."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main([*command, *sys.argv[1:]], prog_name="codesieve", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -61,7 +61,7 @@ SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
-MEGABYTES_PER_CORE_SECOND = 2.0
+MEGABYTES_PER_CORE_SECOND = 0.6
 """Text curated by one core, whole plan; see BENCHMARKS.md."""
 DOLLARS_PER_CORE_HOUR = 0.056
 """Dataflow batch workers, one vCPU, list price of us-central1."""
@@ -465,3 +465,9 @@ def estimate(plan: Plan) -> list[str]:
         f"about {core_seconds / 3600 * DOLLARS_PER_CORE_HOUR:,.2f} $ on Dataflow workers, at "
         f"{DOLLARS_PER_CORE_HOUR} $ a vCPU hour, without storage and shuffle",
     ]
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main("run")
