@@ -16,6 +16,7 @@ import pyarrow.ipc
 import pytest
 
 from jobs import why
+from jobs.attribution import write_attribution
 from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run
@@ -334,6 +335,7 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_lasts(dumps:
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(dumps: Path, store: Store, tmp_path: Path) -> None:
     write_report(store)
+    write_attribution(store)
     expected = digests(Path(store.path()))
     path, out = tmp_path / "mine.yaml", tmp_path / "out"
     path.write_text(f"sources:\n  - kind: archive\n    uri: {dumps}/**/*\n")
