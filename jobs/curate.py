@@ -4,12 +4,14 @@ Steps that read contents are `Map`s over aligned shards; what must meet across s
 Folders with a leading underscore are the plan's own; the others are public.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from jobs.against import SIGNATURES, earlier_signatures
 from jobs.recipe import (
     ArchiveSource,
     DecontaminateBlock,
@@ -22,7 +24,7 @@ from jobs.recipe import (
     SourceBlock,
     TokenizeBlock,
 )
-from pipeline.plan import Emit, Input, Map, Output, Plan, Shuffle, Step
+from pipeline.plan import Elsewhere, Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
 from pipeline.sources.directory import DirectorySource as Directories
@@ -30,21 +32,24 @@ from pipeline.sources.environment import EnvironmentSource as Environment
 from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
+from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
 from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
+from transforms.families import FAMILIES, PAIRS, Families, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseScan
 from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
 from transforms.minhash import MinHash, ShingleSets
-from transforms.near_duplicates import Verdicts
+from transforms.near_duplicates import IS_OWN, Verdicts
 from transforms.pack import Pack, ShuffleBlocks
 from transforms.pii import FindPersonalData, Redact, Unredacted
 from transforms.rules import CheapRules, ContentRules, Decide, KeptDetail, OwnReason, Pending, Preference
+from transforms.signatures import LOCATION, Earlier, Met, signatures
 from transforms.text_measures import TextMeasures
 from transforms.tokenizer import (
     Encode,
@@ -82,6 +87,9 @@ class _Curation:
     limits: Limits
     splits: tuple[Split, ...]
     partitions: int
+    against: dict[str, Elsewhere]
+    """Signatures that earlier runs left, by the name that the ledger gives the run."""
+    duplicate_partitions: int
 
     @staticmethod
     def of(recipe: Recipe) -> "_Curation":
@@ -91,7 +99,9 @@ class _Curation:
         size = sum(split.size for source in sources for split in source.splits(SPLIT_BYTES[1], limits))
         target = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
         splits = tuple(split for source in sources for split in source.splits(target, limits))
-        return _Curation(recipe, limits, splits, max(1, -(-size // PARTITION_BYTES)))
+        against, earlier = earlier_signatures(recipe.dedup, len(splits))
+        partitions, for_all = (max(1, -(-total // PARTITION_BYTES)) for total in (size, size + earlier))
+        return _Curation(recipe, limits, splits, partitions, against, for_all)
 
     def steps(self) -> list[Step]:
         """All steps in order; what the recipe switches off has none."""
@@ -99,6 +109,7 @@ class _Curation:
             self._ingest(),
             *(self._license() if self.recipe.license.enabled else []),
             *(self._groups() if self._finds_copies else []),
+            *(self._families() if self.recipe.dedup.repositories.enabled else []),
             self._annotate(),
             *self._copies(),
             self._select(),
@@ -112,9 +123,8 @@ class _Curation:
     # files: one row per file, with what is cheap to measure
 
     def _ingest(self) -> Map:
-        near = self.recipe.dedup.near
-        minhash = MinHash(near.ngram, near.permutations)
-        measures = (Language(), TextMeasures(), minhash if near.enabled else Unmeasured(minhash.adds))
+        minhash, is_near = self._minhash, self.recipe.dedup.near.enabled
+        measures = (Language(), TextMeasures(), minhash if is_near else Unmeasured(minhash.adds))
         return Map(
             "ingest",
             (Output("files", (*SOURCE_ROW.names, *_added(*measures))),),
@@ -123,6 +133,10 @@ class _Curation:
             limits=self.limits,
             transforms=measures,
         )
+
+    @property
+    def _minhash(self) -> MinHash:
+        return MinHash(self.recipe.dedup.near.ngram, self.recipe.dedup.near.permutations)
 
     # licenses: what each file states, weighed with what its repository states
 
@@ -187,6 +201,7 @@ class _Curation:
         buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
         licenses, transforms = self._licensed()
         read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
+        same = ("row_id", "repo", "path", "content_id", *(("minhash",) if dedup.near.enabled else ()))
         candidates = Shuffle(
             "candidates",
             (
@@ -195,11 +210,12 @@ class _Curation:
                     (*transforms, self._cheap_rules, Preference()),
                     buckets,
                 ),
+                *(Emit((given,), (mark,), buckets) for given, mark in self._earlier(*same)),
             ),
             key="key",
             order=("check", *order.names, "row_id"),
-            partitions=self.partitions,
-            reduce=BucketEdges(),
+            partitions=self.duplicate_partitions,
+            reduce=BucketEdges(earlier_from=len(self.splits) << ROW_BITS if self.against else None),
             output=Output("_work/edges", tuple(BucketEdges().schema.names)),
         )
         tied = tuple(Components().schema.names)
@@ -216,22 +232,61 @@ class _Curation:
             "groups",
             (
                 Emit((Input("files", ("row_id",)),), (Alone(), Tied(False))),
+                *(Emit((given,), (Alone(), Tied(False))) for given, _ in self._earlier("row_id")),
                 Emit((Input("_work/components", tied),), (Tied(True),)),
             ),
             key="row_id",
             order=("tied",),
-            partitions=len(self.splits),
+            partitions=len(self.splits) + sum(there.shards for there in self.against.values()),
             output=Output("_work/groups", tuple(GROUPS.names)),
             reduce=Beside(),
             homeward=True,
         )
         return [candidates, components, beside]
 
+    def _earlier(self, *columns: str) -> Iterator[tuple[Input, Earlier]]:
+        """The files that earlier runs kept, as shards after those of `files`, and what marks them as such."""
+        for name, there in self.against.items():
+            yield Input(SIGNATURES, columns, there), Earlier(name)
+
     def _grouped(self) -> tuple[tuple[Input, ...], tuple[Transform, ...]]:
         """Input and transforms that give every row its exact group and component."""
         if self._finds_copies:
             return (Input("_work/groups", tuple(GROUPS.names)),), ()
         return (), (Alone(),)
+
+    # families: repositories that share most of their contents
+
+    def _families(self) -> list[Step]:
+        pairs = tuple(PAIRS.names)
+        shared = Shuffle(
+            "shared",
+            (Emit((Input("files", Holdings().reads),), (), Holdings()),),
+            key="key",
+            order=("repo",),
+            partitions=self.partitions,
+            reduce=SharedContents(),
+            output=Output("_work/shared", pairs),
+        )
+        summed = Shuffle(
+            "pairs",
+            (Emit((Input("_work/shared", pairs),)),),
+            key="left",
+            order=("right", "shared"),
+            partitions=self.partitions,
+            reduce=SumPairs(),
+            output=Output("_work/pairs", pairs),
+        )
+        families = Shuffle(
+            "families",
+            (Emit((Input("_work/pairs", pairs),)),),
+            key="left",
+            order=("right",),
+            partitions=1,
+            reduce=Families(self.recipe.dedup.repositories.share),
+            output=Output("families", tuple(FAMILIES.names)),
+        )
+        return [shared, summed, families]
 
     @property
     def _cheap_rules(self) -> CheapRules:
@@ -275,7 +330,8 @@ class _Curation:
 
     def _copies(self) -> list[Step]:
         near = self.recipe.dedup.near
-        verdicts = Verdicts(near.threshold, self._license_rule)
+        verdicts = Verdicts(near.threshold, self._license_rule, against=bool(self.against))
+        sent = _distinct((*verdicts.reads, *Preference().adds.names))
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
         read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
@@ -294,22 +350,29 @@ class _Curation:
                 Preference(),
                 OwnReason(),
                 Where("compared", ShingleSets(near.ngram)),
+                *((Unmeasured(pa.schema([LOCATION])),) if self.against else ()),
             ),
-            columns=_distinct((*verdicts.reads, *Preference().adds.names)),
+            columns=sent,
+        )
+        signed = ("row_id", "repo", "path", "content_id", "license", "license_class", "shingles", "shingle_set")
+        nothing = Unmeasured(pa.schema([COPIES.field(name) for name in ("license_evidence", "reason", "detail")]))
+        earlier = (
+            Emit((given, *groups), (mark, nothing, Met()), columns=sent, where="met")
+            for given, mark in self._earlier(*signed)
         )
         verdict = Shuffle(
             "verdicts",
-            (judged,),
+            (judged, *earlier),
             key="component",
             order=("ineligible", "license_rank", "repo", "path", "row_id"),
-            partitions=self.partitions,
+            partitions=self.duplicate_partitions,
             reduce=verdicts,
-            output=Output("_work/verdicts", tuple(COPIES.names)),
+            output=Output("_work/verdicts", tuple(COPIES.names), where=IS_OWN.name if self.against else None),
             conserves=True,
         )
         return [verdict, self._homeward("copies", (Input("_work/verdicts", tuple(COPIES.names)),))]
 
-    # corpus and ledger: the fate of every file
+    # corpus, signatures and ledger: the fate of every file
 
     def _select(self) -> Map:
         recipe = self.recipe
@@ -346,16 +409,24 @@ class _Curation:
         )
         ledger = tuple(("detail", "ledger_detail") if name == "detail" else name for name in LEDGER.names)
         copies = tuple(name for name in COPIES.names if name not in ("row_id", "copies", "similarity"))
+        minhash, shingles = self._minhash, ShingleSets(recipe.dedup.near.ngram)
+        names = tuple(signatures(minhash).names)
+        signed = Output(SIGNATURES, names, where="kept", matches="decision=kept")
+        sets = Where("kept", shingles) if recipe.dedup.near.enabled else Unmeasured(shingles.adds)
         return Map(
             "select",
-            (corpus, Output("ledger", ledger, tally=("decision", "reason"))),
+            (
+                corpus,
+                Output("ledger", ledger, tally=("decision", "reason")),
+                *((signed,) if self._finds_copies else ()),
+            ),
             shards=recipe.output.shards,
             inputs=(
-                Input("files", (*SOURCE_ROW.names[:7], "language", *measured)),
+                Input("files", (*SOURCE_ROW.names[:7], "language", *measured, *minhash.adds.names)),
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
             ),
-            transforms=(Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE)),
+            transforms=(Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets),
         )
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled

@@ -129,9 +129,26 @@ class NearBlock(Block):
     permutations: int = Field(default=256, ge=16, le=1024)
 
 
+class RepositoriesBlock(Block):
+    """Families of repositories: those that hold at least `share` of the smaller one's contents both. Drops nothing."""
+
+    enabled: bool = True
+    share: float = Field(default=0.5, gt=0, le=1)
+
+
 class DedupBlock(Block):
+    """`against` names output locations of earlier runs: a file like one that they kept is a duplicate of that one."""
+
     exact: ExactBlock = ExactBlock()
     near: NearBlock = NearBlock()
+    repositories: RepositoriesBlock = RepositoriesBlock()
+    against: list[str] = []
+
+    @model_validator(mode="after")
+    def _against_something(self) -> "DedupBlock":
+        if self.against and not (self.exact.enabled or self.near.enabled):
+            raise ValueError("against needs exact or near to be enabled")
+        return self
 
 
 class PiiBlock(Block):

@@ -114,11 +114,13 @@ class Job:
 
     def emit_tasks(self, step: Shuffle) -> list[tuple[int, int]]:
         """The map side's tasks: which emit, which shard of its inputs."""
-        return [
-            (index, shard)
-            for index, emit in enumerate(step.emits)
-            for shard in range(len(self.store.committed(emit.inputs[0].dataset).shards))
-        ]
+        return [(index, shard) for index, emit in enumerate(step.emits) for shard in self._shards(emit.inputs[0])]
+
+    def _shards(self, source: Input) -> range:
+        if source.elsewhere is None:
+            return range(len(self.store.committed(source.dataset).shards))
+        first = source.elsewhere.first_shard
+        return range(first, first + source.elsewhere.shards)
 
 
 def run_map(job: Job, step: Map, shard: int) -> Record:
@@ -164,6 +166,8 @@ def emit(job: Job, step: Shuffle, emit_index: int, shard: int) -> Iterator[tuple
         parts: dict[int, list[pa.RecordBatch]] = {}
         for batch in _side_by_side(job.store, source.inputs, shard):
             batch = _apply(batch, functions.transforms, {})
+            if source.where is not None:
+                batch = batch.filter(batch.column(source.where))
             if functions.reduce is not None:
                 batch = functions.reduce(batch)
             batch = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
@@ -382,7 +386,7 @@ def _side_by_side(
     store: Store, inputs: tuple[Input, ...], shard: int, rows: tuple[int, int] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Batches of several equally sharded datasets, joined row by row, in the first one's batches."""
-    first, *others = [store.read(source.dataset, shard, source.columns, rows) for source in inputs]
+    first, *others = [_read(store, source, shard, rows) for source in inputs]
     readers = [_Rows(other) for other in others]
     for batch in first:
         for reader in readers:
@@ -393,6 +397,16 @@ def _side_by_side(
     for source, reader in zip(inputs[1:], readers, strict=True):
         if reader.take(1).num_rows:
             raise ConservationError(f"{source.dataset} has more rows than {inputs[0].dataset} in shard {shard}")
+
+
+def _read(store: Store, source: Input, shard: int, rows: tuple[int, int] | None) -> Iterator[pa.RecordBatch]:
+    there = source.elsewhere
+    if there is None:
+        return store.read(source.dataset, shard, source.columns, rows)
+    other = Store(there.location)
+    if other.committed(source.dataset).digest != there.digest:
+        raise ValueError(f"{there.location}/{source.dataset} has changed since this run began")
+    return other.read(source.dataset, shard - there.first_shard, source.columns, rows, there.first_shard)
 
 
 class _Rows:

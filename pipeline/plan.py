@@ -24,11 +24,29 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """Where another run left a dataset, and what it held when the plan was made: `digest` of its shards, `schema`.
+
+    Its shards are numbered from `first_shard` on, in row ids as well, so that a step can tell them from its own.
+    """
+
+    location: str
+    digest: str
+    schema: pa.Schema
+    shards: int
+    first_shard: int
+
+
+@dataclass(frozen=True)
 class Input:
-    """Columns of a dataset. `row_id` may be asked for of any dataset: it is made on reading."""
+    """Columns of a dataset. `row_id` may be asked for of any dataset: it is made on reading.
+
+    One that is `elsewhere` may only be the first input of an `Emit`; those beside it are read at its shards' numbers.
+    """
 
     dataset: str
     columns: tuple[str, ...]
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)
@@ -79,12 +97,16 @@ class Map:
 
 @dataclass(frozen=True)
 class Emit:
-    """The map side of a shuffle: rows of equally sharded inputs, measured, `combine`d into others, cut to `columns`."""
+    """The map side of a shuffle: rows of equally sharded inputs, measured, `combine`d into others, cut to `columns`.
+
+    Rows in which the boolean column `where` is not true are left out, before they are combined.
+    """
 
     inputs: tuple[Input, ...]
     transforms: tuple[Transform, ...] = ()
     combine: Reducer | None = None
     columns: tuple[str, ...] | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,8 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
         if missing := [name for name in inputs_of(step) if name not in datasets]:
             raise PlanError(f"step {step.name}: no step before it writes {missing[0]}")
         if isinstance(step, Map):
+            if any(given.elsewhere for given in step.inputs):
+                raise PlanError(f"step {step.name}: a map reads the plan's own datasets only")
             columns = SOURCE_ROW if step.splits else _read(step.name, step.inputs, datasets)
             columns = _measure(step.name, columns, step.transforms)
             if step.reduce is not None:
@@ -177,6 +201,7 @@ def emitted_schema(emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Schema:
 
 def _reduce_emit(step: str, emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Schema:
     columns = _measure(step, _read(step, emit.inputs, datasets), emit.transforms)
+    _require(step, columns, () if emit.where is None else (emit.where,))
     if emit.combine is not None:
         columns = _reduce(step, columns, emit.combine)
     if emit.columns is None:
@@ -188,7 +213,7 @@ def _reduce_emit(step: str, emit: Emit, datasets: dict[str, pa.Schema]) -> pa.Sc
 def _read(step: str, inputs: tuple[Input, ...], datasets: dict[str, pa.Schema]) -> pa.Schema:
     fields: list[pa.Field] = []
     for source in inputs:
-        schema = datasets[source.dataset]
+        schema = datasets[source.dataset] if source.elsewhere is None else source.elsewhere.schema
         if ROW_ID.name not in schema.names:
             schema = schema.append(ROW_ID)
         _require(step, schema, source.columns)
@@ -255,10 +280,10 @@ def fingerprints(steps: tuple[Step, ...]) -> dict[str, str]:
 
 
 def inputs_of(step: Step) -> Iterator[str]:
-    """Names of the datasets that a step reads, those that its functions read whole among them."""
+    """Names of the plan's datasets that a step reads, those that its functions read whole among them."""
     parts: list[Transform | Reducer | None] = [step.reduce]
     for source in (step,) if isinstance(step, Map) else step.emits:
-        yield from (given.dataset for given in source.inputs)
+        yield from (given.dataset for given in source.inputs if given.elsewhere is None)
         parts += source.transforms
         parts += [] if isinstance(source, Map) else [source.combine]
     for part in parts:

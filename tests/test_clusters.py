@@ -43,9 +43,16 @@ def document(seed: int, words: int = 80) -> str:
     return " ".join(f"w{number}" for number in np.random.default_rng(seed).integers(0, 1000, words))
 
 
-def test_bands_are_datasketchs() -> None:
-    assert optimal_bands(0.7, 256) == (BANDS, ROWS)
-    index = datasketch.MinHashLSH(threshold=0.85, num_perm=128)
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.85, 0.99, 1.0])
+def test_bands_propose_nearly_all_pairs_just_above_the_threshold(threshold: float) -> None:
+    bands, rows = optimal_bands(threshold, 256)
+    assert bands * rows <= 256
+    similarity = min(threshold + 0.05, 1)
+    assert 1 - (1 - similarity**rows) ** bands > 0.98
+
+
+def test_bands_can_be_given_to_datasketch() -> None:
+    index = datasketch.MinHashLSH(threshold=0.85, num_perm=128, weights=(0.05, 0.95))
     assert optimal_bands(0.85, 128) == (index.b, index.r)
     with pytest.raises(ValueError, match="threshold"):
         optimal_bands(1.5, 256)

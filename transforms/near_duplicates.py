@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import COPIES
+from schemas.datasets import COPIES, field
 from transforms.contents import Contents
 from transforms.license_inheritance import LicensePolicy, Licenses, Similar, inherited_licenses
 from transforms.similarity import ShingleSetArrays, first_similar
+
+IS_OWN = field("is_own", pa.bool_(), "a file of this run, not one that an earlier run kept", nullable=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Verdicts:
     `indexed_above` contents a file is compared with those that share a rare shingle with it, which loses
     none; with more than `max_candidates` of them, with so many, those that share its rarest shingles first, and
     its `detail` says so if it is kept. Licences are looked for among as many.
+
+    With `against`, rows with a `location` are files that an earlier run kept. They come first, survive each other
+    and every rule, and are none of this run's: `is_own` tells.
     """
 
     threshold: float
@@ -46,11 +51,19 @@ class Verdicts:
     indexed_above: int = 256
     max_candidates: int = 1000
     min_shingles: int = 10
-    reads = (
-        *("component", "representative", "row_id", "repo", "path", "content_id", "shingles", "shingle_set"),
-        *("license", "license_class", "license_evidence", "reason", "detail"),
-    )
-    schema = COPIES
+    against: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (
+            *("component", "representative", "row_id", "repo", "path", "content_id", "shingles", "shingle_set"),
+            *("license", "license_class", "license_evidence", "reason", "detail"),
+            *(("location",) if self.against else ()),
+        )
+
+    @property
+    def schema(self) -> pa.Schema:
+        return COPIES.append(IS_OWN) if self.against else COPIES
 
     def load(self) -> BatchFunction:
         return partial(_judge, self)
@@ -58,8 +71,9 @@ class Verdicts:
 
 def _judge(settings: Verdicts, batch: pa.RecordBatch) -> pa.RecordBatch:
     if batch.num_rows == 0:
-        return pa.RecordBatch.from_pylist([], schema=COPIES)
+        return pa.RecordBatch.from_pylist([], schema=settings.schema)
     contents = Contents.of(batch)
+    is_own = _is_own(settings, batch)
     similar = partial(
         first_similar,
         ShingleSetArrays.of(batch.column("shingle_set"), contents.representative),
@@ -68,14 +82,24 @@ def _judge(settings: Verdicts, batch: pa.RecordBatch) -> pa.RecordBatch:
         max_candidates=settings.max_candidates,
     )
     licenses = inherited_licenses(batch, contents, settings.policy, similar, settings.min_shingles)
-    reason, detail = _reasons(batch, contents, licenses, settings.policy)
-    stars = _stars(contents, reason.is_null().to_numpy(zero_copy_only=False), similar)
+    reason, detail = (
+        pc.if_else(pa.array(is_own), told, None) for told in _reasons(batch, contents, licenses, settings.policy)
+    )
+    stars = _stars(contents, reason.is_null().to_numpy(zero_copy_only=False), is_own, similar)
     columns = licenses.columns() | _duplicates(batch, contents, stars, reason, detail, settings)
+    copies = np.bincount(contents.of_row[is_own], minlength=len(contents.copies))
     columns |= {
         "row_id": batch.column("row_id"),
-        "copies": pa.array(contents.copies[contents.of_row], pa.int32()),
+        "copies": pa.array(copies[contents.of_row], pa.int32()),
+        IS_OWN.name: pa.array(is_own),
     }
-    return pa.RecordBatch.from_arrays([columns[name] for name in COPIES.names], schema=COPIES)
+    return pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
+
+
+def _is_own(settings: Verdicts, batch: pa.RecordBatch) -> np.ndarray:
+    if not settings.against:
+        return np.ones(batch.num_rows, bool)
+    return batch.column("location").is_null().to_numpy(zero_copy_only=False)
 
 
 def _reasons(
@@ -107,13 +131,12 @@ class Stars:
     is_capped: np.ndarray
 
 
-def _stars(contents: Contents, eligible: np.ndarray, similar: Similar) -> Stars:
+def _stars(contents: Contents, eligible: np.ndarray, is_own: np.ndarray, similar: Similar) -> Stars:
     rows = np.flatnonzero(eligible)
     members, at = np.unique(contents.of_row[rows], return_index=True)
     order = np.argsort(at)
     members, at = members[order], at[order]
-    all_of_them = np.ones(len(members), bool)
-    found = similar(members, contents.bounds(members), all_of_them, all_of_them)
+    found = similar(members, contents.bounds(members), is_own[at], np.ones(len(members), bool))
     count = len(contents.copies)
     stars = Stars(np.full(count, -1), np.arange(count), np.ones(count), np.zeros(count, bool))
     stars.first[members] = rows[at]
@@ -141,6 +164,8 @@ def _duplicates(
     is_near = stars.survivor[of_row] != of_row
     head = np.where(survivor >= 0, survivor, contents.representative[of_row])
     places = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
+    if settings.against:
+        places = pc.coalesce(pc.binary_join_element_wise(batch.column("location"), places, ":"), places)
     texts = np.full(len(of_row), None, object)
     texts[is_dropped & ~is_near] = "same content"
     for row in np.flatnonzero(is_dropped & is_near).tolist():
