@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -307,8 +307,3 @@ def _line(tree: yaml.Node | None, place: Iterable[Any]) -> int | None:
             node = node.value[part]
             line = node.start_mark.line + 1
     return line
-
-
-def dump(values: Mapping[str, Any]) -> str:
-    """Settings as YAML, for a person to read."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
