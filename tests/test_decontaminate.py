@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transforms.decontaminate import Decontaminate, humaneval_path
@@ -100,6 +100,8 @@ def test_batch_boundaries_do_not_matter(texts, data):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="a_Z0 \n\r#/\\\"nrtu'é(", max_size=60))
+@example("\\u")
+@example("\\u00e9\\u00")
 def test_words_are_read_alike_on_both_sides(tmp_path_factory, text):
     """Whatever the text, a benchmark that consists of it is found in itself."""
     path = tmp_path_factory.getbasetemp() / "own.jsonl"

@@ -235,6 +235,7 @@ def byte_codes() -> np.ndarray:
 
 
 CODES = byte_codes()
+IS_HEXADECIMAL = np.isin(np.arange(256), np.frombuffer(b"0123456789ABCDEFabcdef", np.uint8))
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -266,8 +267,8 @@ def next_word(text, at, end, commented):
                 commented = False
             if escaped == 110 or escaped == 114 or escaped == 116:  # n, r, t
                 at += 1
-            elif escaped == 117:  # u and four digits
-                at = min(at + 5, end - 1)
+            elif escaped == 117 and at + 5 < end and IS_HEXADECIMAL[text[at + 2 : at + 6]].all():  # u and four digits
+                at += 5
         at += 1
     return end, end, word_hash, commented
 
