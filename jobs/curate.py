@@ -38,7 +38,7 @@ from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
-from transforms.families import FAMILIES, PAIRS, Families, Holdings, SharedContents, SumPairs
+from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseScan
@@ -64,6 +64,8 @@ SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
+BEST_FIRST = ("ineligible", "forked", "license_rank", "repo", "path")
+"""The order in which the survivor of like files is chosen."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
 MEGABYTES_PER_CORE_SECOND = 0.6
@@ -108,8 +110,8 @@ class _Curation:
         return [
             self._ingest(),
             *(self._license() if self.recipe.license.enabled else []),
-            *(self._groups() if self._finds_copies else []),
             *(self._families() if self.recipe.dedup.repositories.enabled else []),
+            *(self._groups() if self._finds_copies else []),
             self._annotate(),
             *self._copies(),
             self._select(),
@@ -197,7 +199,8 @@ class _Curation:
     def _groups(self) -> list[Step]:
         dedup = self.recipe.dedup
         bands, rows = optimal_bands(dedup.near.threshold, dedup.near.permutations)
-        order = pa.schema([*Preference().adds, SOURCE_ROW.field("repo"), SOURCE_ROW.field("path")])
+        best_first = (*self._forks.adds, *Preference().adds, *SOURCE_ROW)
+        order = pa.schema([next(column for column in best_first if column.name == name) for name in BEST_FIRST])
         buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
         licenses, transforms = self._licensed()
         read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
@@ -207,10 +210,10 @@ class _Curation:
             (
                 Emit(
                     (Input("files", _distinct(read)), *licenses),
-                    (*transforms, self._cheap_rules, Preference()),
+                    (*transforms, self._cheap_rules, Preference(), self._forks),
                     buckets,
                 ),
-                *(Emit((given,), (mark,), buckets) for given, mark in self._earlier(*same)),
+                *(Emit((given,), (mark, Forks()), buckets) for given, mark in self._earlier(*same)),
             ),
             key="key",
             order=("check", *order.names, "row_id"),
@@ -258,12 +261,23 @@ class _Curation:
     # families: repositories that share most of their contents
 
     def _families(self) -> list[Step]:
-        pairs = tuple(PAIRS.names)
+        held, pairs, repositories = tuple(Holdings().schema.names), tuple(PAIRS.names), self.recipe.dedup.repositories
+        licenses, rule = self._licensed()
+        read = _distinct(("repo", "content_id", "shingles", *self._cheap_rules.reads))
+        holdings = Shuffle(
+            "holdings",
+            (Emit((Input("files", read), *licenses), (*rule, self._cheap_rules, Preference()), Held()),),
+            key="repo",
+            order=("key", "ineligible"),
+            partitions=self.partitions,
+            reduce=Holdings(),
+            output=Output("_work/holdings", held),
+        )
         shared = Shuffle(
             "shared",
-            (Emit((Input("files", Holdings().reads),), (), Holdings()),),
+            (Emit((Input("_work/holdings", held),)),),
             key="key",
-            order=("repo",),
+            order=("precedence", "repo"),
             partitions=self.partitions,
             reduce=SharedContents(),
             output=Output("_work/shared", pairs),
@@ -272,7 +286,7 @@ class _Curation:
             "pairs",
             (Emit((Input("_work/shared", pairs),)),),
             key="left",
-            order=("right", "shared"),
+            order=("right", "shared", "kept"),
             partitions=self.partitions,
             reduce=SumPairs(),
             output=Output("_work/pairs", pairs),
@@ -283,10 +297,14 @@ class _Curation:
             key="left",
             order=("right",),
             partitions=1,
-            reduce=Families(self.recipe.dedup.repositories.share),
+            reduce=Families(repositories.share, repositories.fork_share),
             output=Output("families", tuple(FAMILIES.names)),
         )
-        return [shared, summed, families]
+        return [holdings, shared, summed, families]
+
+    @property
+    def _forks(self) -> Forks:
+        return Forks(("families",) if self.recipe.dedup.repositories.keep == "one" else ())
 
     @property
     def _cheap_rules(self) -> CheapRules:
@@ -329,9 +347,10 @@ class _Curation:
     # copies: each file's cluster, survivor and final licence
 
     def _copies(self) -> list[Step]:
-        near = self.recipe.dedup.near
-        verdicts = Verdicts(near.threshold, self._license_rule, against=bool(self.against))
-        sent = _distinct((*verdicts.reads, *Preference().adds.names))
+        near, repositories = self.recipe.dedup.near, self.recipe.dedup.repositories
+        forks = repositories.fork_share if repositories.keep == "one" else None
+        verdicts = Verdicts(near.threshold, self._license_rule, against=bool(self.against), fork_share=forks)
+        sent = _distinct((*verdicts.reads, *BEST_FIRST))
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
         read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
@@ -348,6 +367,7 @@ class _Curation:
                 self._cheap_rules,
                 self._content_rules,
                 Preference(),
+                self._forks,
                 OwnReason(),
                 Where("compared", ShingleSets(near.ngram)),
                 *((Unmeasured(pa.schema([LOCATION])),) if self.against else ()),
@@ -357,14 +377,14 @@ class _Curation:
         signed = ("row_id", "repo", "path", "content_id", "license", "license_class", "shingles", "shingle_set")
         nothing = Unmeasured(pa.schema([COPIES.field(name) for name in ("license_evidence", "reason", "detail")]))
         earlier = (
-            Emit((given, *groups), (mark, nothing, Met()), columns=sent, where="met")
+            Emit((given, *groups), (mark, Forks(), nothing, Met()), columns=sent, where="met")
             for given, mark in self._earlier(*signed)
         )
         verdict = Shuffle(
             "verdicts",
             (judged, *earlier),
             key="component",
-            order=("ineligible", "license_rank", "repo", "path", "row_id"),
+            order=(*BEST_FIRST, "row_id"),
             partitions=self.duplicate_partitions,
             reduce=verdicts,
             output=Output("_work/verdicts", tuple(COPIES.names), where=IS_OWN.name if self.against else None),

@@ -130,10 +130,16 @@ class NearBlock(Block):
 
 
 class RepositoriesBlock(Block):
-    """Families of repositories: those that hold at least `share` of the smaller one's contents both. Drops nothing."""
+    """Families of repositories: those that hold at least `share` of the smaller one's contents both.
+
+    Of those that hold at least `fork_share` of the larger one's, too, `keep: one` keeps one, and drops all files of
+    the others; `all` only tells of them.
+    """
 
     enabled: bool = True
     share: float = Field(default=0.5, gt=0, le=1)
+    keep: Literal["all", "one"] = "all"
+    fork_share: float = Field(default=0.8, gt=0, le=1)
 
 
 class DedupBlock(Block):
@@ -145,9 +151,11 @@ class DedupBlock(Block):
     against: list[str] = []
 
     @model_validator(mode="after")
-    def _against_something(self) -> "DedupBlock":
+    def _possible(self) -> "DedupBlock":
         if self.against and not (self.exact.enabled or self.near.enabled):
             raise ValueError("against needs exact or near to be enabled")
+        if self.repositories.keep == "one" and not (self.repositories.enabled and self.exact.enabled):
+            raise ValueError("repositories.keep: one needs repositories and exact to be enabled")
         return self
 
 
