@@ -35,7 +35,7 @@ from pipeline.sources.tables import Columns
 from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
 from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
-from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
+from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
@@ -221,10 +221,19 @@ class _Curation:
             reduce=BucketEdges(earlier_from=len(self.splits) << ROW_BITS if self.against else None),
             output=Output("_work/edges", tuple(BucketEdges().schema.names)),
         )
-        tied = tuple(Components().schema.names)
+        tied, edges = tuple(Components().schema.names), tuple(SpanningForest().schema.names)
+        forest = Shuffle(
+            "forest",
+            (Emit((Input("_work/edges", edges),)),),
+            key="left",
+            order=("right", "exact"),
+            partitions=self.duplicate_partitions,
+            reduce=SpanningForest(),
+            output=Output("_work/forest", edges),
+        )
         components = Shuffle(
             "components",
-            (Emit((Input("_work/edges", tuple(BucketEdges().schema.names)),)),),
+            (Emit((Input("_work/forest", edges),)),),
             key="left",
             order=("right", "exact"),
             partitions=1,
@@ -245,7 +254,7 @@ class _Curation:
             reduce=Beside(),
             homeward=True,
         )
-        return [candidates, components, beside]
+        return [candidates, forest, components, beside]
 
     def _earlier(self, *columns: str) -> Iterator[tuple[Input, Earlier]]:
         """The files that earlier runs kept, as shards after those of `files`, and what marks them as such."""

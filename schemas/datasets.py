@@ -58,6 +58,9 @@ COPIES = pa.schema(
 )
 """What became of each row of `files`, aligned with it shard by shard and row by row."""
 
+CAPPED = "compared with "
+"""How the detail of a kept file begins that was not compared with all files like it."""
+
 LEDGER = pa.schema(
     [
         SOURCE_ROW.field("source"),

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import COPIES, field
+from schemas.datasets import CAPPED, COPIES, field
 from transforms.contents import Contents
 from transforms.license_inheritance import LicensePolicy, Licenses, Similar, inherited_licenses
 from transforms.similarity import ShingleSetArrays, first_similar
@@ -195,7 +195,7 @@ def _duplicates(
     texts[is_dropped & ~is_near] = "same content"
     for row in np.flatnonzero(is_dropped & is_near).tolist():
         texts[row] = f"similarity {stars.similarity[of_row[row]]:.3f} >= {settings.threshold:g}"
-    capped = f"compared with {settings.max_candidates} of the files like it, not with all"
+    capped = f"{CAPPED}{settings.max_candidates} of the files like it, not with all"
     texts[is_kept & stars.is_capped[of_row]] = capped
     names = np.where(leaves, "duplicate.repository", np.where(is_near, "duplicate.near", "duplicate.exact"))
     is_alone = ~is_dropped | (survivor < 0)
