@@ -63,12 +63,13 @@ def _neighbours(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _distinct(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    edges = np.unique(np.stack([left, right], axis=1)[left != right], axis=0)
-    return edges[:, 0], edges[:, 1]
+    edges = np.unique((left << 32 | right)[left != right])
+    return edges >> 32, edges & 0xFFFFFFFF
 
 
 def count_rounds(name: str, left: np.ndarray, right: np.ndarray) -> None:
     """Prints the rounds until nothing changes, and the bytes that they shuffle, two int64 an edge sent."""
+    left, right = np.split(np.unique(np.concatenate([left, right]), return_inverse=True)[1], 2)
     given, rounds, sent = len(left), 0, 0
     before = None
     while before is None or not (np.array_equal(before[0], left) and np.array_equal(before[1], right)):
@@ -78,7 +79,10 @@ def count_rounds(name: str, left: np.ndarray, right: np.ndarray) -> None:
         sent += 16 * len(left)
         left, right = small_star(left, right)
         rounds += 1
-    print(f"{name}: {given:,} edges: {rounds} rounds of two shuffles, {sent / given:.0f} bytes shuffled an edge in all")
+    print(
+        f"{name}: {given:,} edges: {rounds} rounds of two shuffles, {sent / given:.0f} bytes shuffled an edge in all",
+        flush=True,
+    )
 
 
 def rounds(edges: int = 2_000_000) -> None:
