@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import Manifest, Store
+from transforms.license_inheritance import NOT_ALL_HEARD
 
 RULES = (
     "input",
@@ -108,7 +109,8 @@ def summarize(store: Store) -> dict[str, Any]:
     - `reasons`: decision, reason (null for kept), rows, bytes; in the order of the rules, kept last
     - `languages`: language (null where none was found), rows, kept, bytes, bytes_kept; largest first
     - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
-      both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence
+      both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence;
+      `not_all_heard`: files with more near copies than are asked for their licence, none of which changed it
     - `duplicates`: `exact` and `near` (rows, bytes), dropped; `survivors`: files that stand for them;
       `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
       `similarities` of the near ones (from, to, rows)
@@ -258,8 +260,8 @@ def _rows(reasons: list[dict[str, Any]], key: str, value: str) -> dict[str, int]
     return {name: sum(entry[name] for entry in chosen) for name in ("rows", "bytes")}
 
 
-def _without(entry: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name != key}
+def _without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in keys}
 
 
 def family(reason: str) -> str:
@@ -279,13 +281,14 @@ def _place(entry: dict[str, Any]) -> tuple[int, str, int, str, str]:
 
 def _licenses(store: Store) -> dict[str, Any]:
     """What the copies tell: licences by expression and class, and how alike near duplicates are."""
-    sums = ("rows", "kept", "made_stricter", "made_stricter_kept")
+    sums = ("rows", "kept", "made_stricter", "made_stricter_kept", "not_all_heard")
     classes, expressions = Totals(("license_class",), sums), Totals(("license", "license_class"), sums)
     similarities = np.zeros(BINS, np.int64)
     columns = ("license", "license_class", "license_evidence", "reason", "similarity")
     for table in _batches(store, "copies", columns):
         kept = pc.is_null(table["reason"])
         stricter = pc.fill_null(pc.match_substring_regex(table["license_evidence"], COPY_EVIDENCE), False)
+        not_all_heard = pc.fill_null(pc.match_substring(table["license_evidence"], NOT_ALL_HEARD), False)
         near = table.filter(pc.equal(table["reason"], "duplicate.near"))["similarity"].drop_null().to_numpy()
         similarities += np.bincount(np.clip((near * BINS).astype(int), 0, BINS - 1), minlength=BINS)
         table = _with_counts(
@@ -294,16 +297,20 @@ def _licenses(store: Store) -> dict[str, Any]:
             kept=pc.cast(kept, pa.int64()),
             made_stricter=pc.cast(stricter, pa.int64()),
             made_stricter_kept=pc.cast(pc.and_(kept, stricter), pa.int64()),
+            not_all_heard=pc.cast(not_all_heard, pa.int64()),
         )
         classes.add(table)
         expressions.add(table)
     by_class = classes.table().to_pylist()
     return {
         "licenses": {
-            "classes": [_without(entry, "made_stricter_kept") for entry in by_class],
-            "expressions": [_without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()],
+            "classes": [_without(entry, "made_stricter_kept", "not_all_heard") for entry in by_class],
+            "expressions": [
+                _without(entry, "made_stricter_kept", "not_all_heard") for entry in expressions.table().to_pylist()
+            ],
             "made_stricter": sum(entry["made_stricter"] for entry in by_class),
             "made_stricter_kept": sum(entry["made_stricter_kept"] for entry in by_class),
+            "not_all_heard": sum(entry["not_all_heard"] for entry in by_class),
         },
         "similarities": [
             {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows} for bin, rows in enumerate(similarities.tolist())
