@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import CAPPED
+from transforms.license_inheritance import NOT_ALL_HEARD
 
 RULES = (
     "input",
@@ -110,7 +111,8 @@ def summarize(store: Store) -> dict[str, Any]:
     - `languages`: language (null where none was found), rows, kept, bytes, bytes_kept; largest first
     - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
       both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence, and
-      `turned`, from what to what (from, to, rows, kept), largest first
+      `turned`, from what to what (from, to, rows, kept), largest first;
+      `not_all_heard`: files with more near copies than are asked for their licence, none of which changed it
     - `duplicates`: `exact` and `near` (rows, bytes), dropped; `survivors`: files that stand for them;
       `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
       `similarities` of the near ones (from, to, rows); `buckets` of more candidates than usual (file: the first,
@@ -268,8 +270,8 @@ def _rows(reasons: list[dict[str, Any]], key: str, value: str) -> dict[str, int]
     return {name: sum(entry[name] for entry in chosen) for name in ("rows", "bytes")}
 
 
-def _without(entry: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name != key}
+def _without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in keys}
 
 
 def family(reason: str) -> str:
@@ -287,16 +289,20 @@ def _place(entry: dict[str, Any]) -> tuple[int, str, int, str, str]:
     return rank, name, -entry["rows"], entry["reason"], entry["decision"]
 
 
+COPIES_READ = ("license", "license_class", "license_evidence", "reason", "detail", "similarity")
+
+
 def _copies(store: Store) -> dict[str, Any]:
     """What the copies tell: licences by expression and class, and what duplicates are like."""
-    sums = ("rows", "kept", "made_stricter", "made_stricter_kept")
+    sums = ("rows", "kept", "made_stricter", "made_stricter_kept", "not_all_heard")
     classes, expressions = Totals(("license_class",), sums), Totals(("license", "license_class"), sums)
     turned = Totals(("from", "to"), ("rows", "kept"))
     similarities = np.zeros(BINS, np.int64)
     alone = capped = 0
-    for table in _with_own_license(store, ("license", "license_class", "reason", "detail", "similarity")):
+    for table in _with_own_license(store, COPIES_READ):
         kept = pc.is_null(table["reason"])
         stricter = pc.not_equal(pc.fill_null(table["license"], ""), pc.fill_null(table["own"], ""))
+        not_all_heard = pc.fill_null(pc.match_substring(table["license_evidence"], NOT_ALL_HEARD), False)
         near = table.filter(pc.equal(table["reason"], "duplicate.near"))["similarity"].drop_null().to_numpy()
         similarities += np.bincount(np.clip((near * BINS).astype(int), 0, BINS - 1), minlength=BINS)
         forked = pc.equal(table["reason"], "duplicate.repository")
@@ -308,6 +314,7 @@ def _copies(store: Store) -> dict[str, Any]:
             kept=pc.cast(kept, pa.int64()),
             made_stricter=pc.cast(stricter, pa.int64()),
             made_stricter_kept=pc.cast(pc.and_(kept, stricter), pa.int64()),
+            not_all_heard=pc.cast(not_all_heard, pa.int64()),
         )
         classes.add(table)
         expressions.add(table)
@@ -316,11 +323,14 @@ def _copies(store: Store) -> dict[str, Any]:
     by_class = classes.table().to_pylist()
     return {
         "licenses": {
-            "classes": [_without(entry, "made_stricter_kept") for entry in by_class],
-            "expressions": [_without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()],
+            "classes": [_without(entry, "made_stricter_kept", "not_all_heard") for entry in by_class],
+            "expressions": [
+                _without(entry, "made_stricter_kept", "not_all_heard") for entry in expressions.table().to_pylist()
+            ],
             "made_stricter": sum(entry["made_stricter"] for entry in by_class),
             "made_stricter_kept": sum(entry["made_stricter_kept"] for entry in by_class),
             "turned": turned.table().to_pylist(),
+            "not_all_heard": sum(entry["not_all_heard"] for entry in by_class),
         },
         "duplicates": {
             "similarities": [

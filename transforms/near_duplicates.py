@@ -40,7 +40,7 @@ class Verdicts:
     Similar means a Jaccard similarity of the shingle sets of `threshold` or more. In components of more than
     `indexed_above` contents a file is compared with those that share a rare shingle with it, which loses
     none; with more than `max_candidates` of them, with so many, those that share its rarest shingles first, and
-    its `detail` says so if it is kept. Licences are looked for among as many.
+    its `detail` says so if it is kept. Licences are looked for among as many; a file's evidence says so.
 
     With `against`, rows with a `location` are files that an earlier run kept. They come first, survive each other
     and every rule, and are none of this run's: `is_own` tells.
