@@ -9,12 +9,16 @@ import zlib
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.recipe import RecipeError, load_recipe
+from jobs.run import run
 from pipeline.sources import Limits, SourceError
 from pipeline.sources.git import GitSource
+from pipeline.storage import Store
 from tests.test_hostile_inputs import check_rows, details, mutated, reasons
 from tests.test_sources import HUGE, contents, in_any_order, rows, write
 
@@ -256,6 +260,24 @@ def test_since_gives_what_differs_from_the_last_commit_before(tmp_path):
     assert len(since(1)) == len(rows(GitSource(f"{tmp_path}/in/*"))) == 9
     git(tmp_path, "clone", "--depth=1", f"file://{repo}", "shallow")
     assert len(rows(GitSource(f"{tmp_path}/shallow", since=date(2024, 1, 20)))) == 7
+
+
+def test_a_run_since_a_day_keeps_only_what_changed(tmp_path):
+    repo = repository(tmp_path / "in/repo")
+    commit(repo, {"old.py": "print('old')\n"}, 1)
+    last = commit(repo, {"new.py": "print('new')\n"}, 10)
+    path = write(tmp_path / "recipe.yaml", f"sources:\n  - {{kind: git, uri: {tmp_path}/in/*}}\n")
+    off = [f"{name}.enabled=false" for name in ("license", "quality", "tokenize", "decontaminate")]
+    recipe = load_recipe(path, [*off, "languages.keep=all", "output.format=parquet", "engine.kind=inline"])
+    for day, expected in ((date(2024, 1, 2), ["new.py"]), (date(2024, 2, 1), [])):
+        store = Store(str(tmp_path / f"out-{day}"))
+        assert run(recipe.increment(day), store)
+        corpus = pq.read_table(store.path("corpus")).to_pylist()
+        assert [row["path"] for row in corpus] == expected
+        assert [(row["revision"], row["repo_authors"]) for row in corpus] == [(last, 1)] * len(expected)
+    other = write(tmp_path / "other.yaml", "sources:\n  - kind: environment\n")
+    with pytest.raises(RecipeError, match="no source of kind git"):
+        load_recipe(other).increment(date(2024, 1, 2))
 
 
 # Splits
