@@ -23,6 +23,7 @@ from tests.test_hostile_inputs import check_rows, details, mutated, reasons
 from tests.test_sources import HUGE, contents, in_any_order, rows, write
 
 NOON = {f"{who}_{what}": value for who in ("GIT_AUTHOR", "GIT_COMMITTER") for what, value in (("NAME", "n"),)}
+OFF = ("license", "quality", "dedup.near", "pii", "toxicity", "tokenize", "decontaminate")
 TEXT = "".join(f"line {i} of a text that is long enough to be stored as differences\n" for i in range(200))
 
 
@@ -267,7 +268,7 @@ def test_a_run_since_a_day_keeps_only_what_changed(tmp_path):
     commit(repo, {"old.py": "print('old')\n"}, 1)
     last = commit(repo, {"new.py": "print('new')\n"}, 10)
     path = write(tmp_path / "recipe.yaml", f"sources:\n  - {{kind: git, uri: {tmp_path}/in/*}}\n")
-    off = [f"{name}.enabled=false" for name in ("license", "quality", "tokenize", "decontaminate")]
+    off = [f"{name}.enabled=false" for name in OFF]
     recipe = load_recipe(path, [*off, "languages.keep=all", "output.format=parquet", "engine.kind=inline"])
     for day, expected in ((date(2024, 1, 2), ["new.py"]), (date(2024, 2, 1), [])):
         store = Store(str(tmp_path / f"out-{day}"))
