@@ -17,6 +17,7 @@ from jobs.recipe import (
     DecontaminateBlock,
     DirectorySource,
     EnvironmentSource,
+    GitSource,
     JsonlSource,
     ParquetSource,
     Recipe,
@@ -29,6 +30,7 @@ from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
 from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
+from pipeline.sources.git import GitSource as Git
 from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
@@ -408,6 +410,7 @@ class _Curation:
         redact = Where("kept", Redact()) if recipe.pii.enabled else Unredacted()
         is_arrow = recipe.output.format == "arrow"
         measured = (*TextMeasures().adds.names, "language_type", "language_by")
+        about_repo = ("repo_last_commit", "repo_authors")
         corpus = Output(
             "corpus",
             (
@@ -428,6 +431,7 @@ class _Curation:
                     "cluster",
                     "pii_kinds",
                     "toxicity",
+                    *about_repo,
                     *measured,
                 ),
             ),
@@ -451,7 +455,7 @@ class _Curation:
             ),
             shards=recipe.output.shards,
             inputs=(
-                Input("files", (*SOURCE_ROW.names[:7], "language", *measured, *minhash.adds.names)),
+                Input("files", (*SOURCE_ROW.names[:7], *about_repo, "language", *measured, *minhash.adds.names)),
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
             ),
@@ -520,6 +524,8 @@ def _source(block: SourceBlock) -> Source:
             return Archives(block.uri)
         case DirectorySource():
             return Directories(block.uri)
+        case GitSource():
+            return Git(block.uri, block.revision, block.since)
         case ParquetSource():
             return Parquet(block.uri, Columns(**block.columns))
         case JsonlSource():

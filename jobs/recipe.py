@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -42,6 +43,15 @@ class DirectorySource(Block):
     uri: str
 
 
+class GitSource(Block):
+    """Git repositories, read at `revision` or the default branch; with `since` only what changed from that day on."""
+
+    kind: Literal["git"]
+    uri: str
+    revision: str | None = None
+    since: date | None = None
+
+
 class ParquetSource(Block):
     """Parquet files with a row per file."""
 
@@ -59,7 +69,7 @@ class JsonlSource(Block):
 
 
 SourceBlock = Annotated[
-    EnvironmentSource | ArchiveSource | DirectorySource | ParquetSource | JsonlSource,
+    EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource,
     Field(discriminator="kind"),
 ]
 
@@ -222,6 +232,16 @@ class Recipe(Block):
     engine: EngineBlock = EngineBlock()
     seed: int = 0
 
+    def increment(self, since: date) -> "Recipe":
+        """The same recipe for what changed from a day on in its git sources. Raises RecipeError where it has none."""
+        if not any(isinstance(source, GitSource) for source in self.sources):
+            raise RecipeError("--since: the recipe has no source of kind git; leave it out, or add one")
+        sources = [
+            source.model_copy(update={"since": since}) if isinstance(source, GitSource) else source
+            for source in self.sources
+        ]
+        return self.model_copy(update={"sources": sources})
+
     def identity(self) -> dict[str, Any]:
         """Everything that shapes the data: two runs with the same identity may share an output location."""
         return json.loads(self.model_dump_json(exclude={"engine"}))
@@ -281,7 +301,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
     # The name of a union's member stands in the location, but not in the file.
-    kinds = {"environment", "archive", "directory", "parquet", "jsonl"}
+    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
     line = _line(tree, place)

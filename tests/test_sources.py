@@ -46,7 +46,7 @@ def rows(source: Source, target: int = HUGE, limits: Limits = Limits()) -> list[
 
 
 def in_any_order(found: list[dict]) -> list[str]:
-    return sorted(json.dumps(row, sort_keys=True) for row in found)
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in found)
 
 
 def contents(found: list[dict]) -> dict[str, str]:
