@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from jobs.curate import curation
 from jobs.progress import RUN, shown
 from jobs.recipe import EngineBlock, Recipe, RecipeError
 from pipeline.execution import Job
-from pipeline.plan import Plan
+from pipeline.plan import Map, Plan
+from pipeline.sources.bigquery import queries
 from pipeline.storage import Store
 
 log = logging.getLogger(__name__)
@@ -31,11 +33,22 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
         if not pending:
             return False
         store.write_json(_description(recipe, plan), RUN)
+        _ask(plan, pending)
         log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
         with shown(store):
             run_on(recipe.engine, job)
         log.info("run ended")
     return True
+
+
+def _ask(plan: Plan, pending: list[str]) -> None:
+    """Has the queries of BigQuery sources answered before any worker reads, unless all files are there already."""
+    first = plan.steps[0]
+    if isinstance(first, Map) and first.name in pending:
+        for query in queries(first.splits):
+            print(f"BigQuery {query.cost}", file=sys.stderr, flush=True)
+            log.info("query asked", extra={"bytes": query.size, "table": f"{query.dataset}.{query.table}"})
+            query.ask()
 
 
 def run_on(engine: EngineBlock, job: Job) -> None:
