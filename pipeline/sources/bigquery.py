@@ -228,8 +228,10 @@ class Query:
     def table(self) -> str:
         return f"files_{self.fingerprint[:32]}"
 
-    def ask(self) -> None:
-        """Puts the result in its table, unless it is there. Idempotent, also while another run asks the same.
+    def ask(self) -> str:
+        """Puts the result in its table, unless it is there; tells when the table was made, which names the answer.
+
+        Idempotent, also while another run asks the same.
 
         Raises SourceError where the service refuses, where the result is empty, and where a table changed meanwhile.
         """
@@ -242,8 +244,10 @@ class Query:
                 if _states(client, [table for table, _ in self.tables]) != self.tables:
                     client.delete_table(name, not_found_ok=True)
                     raise SourceError("bigquery query: a table that it reads has changed meanwhile; start again")
-            if not client.get_table(name, timeout=CALL_SECONDS).num_rows:
+            answer = client.get_table(name, timeout=CALL_SECONDS)
+            if not answer.num_rows:
                 raise SourceError("bigquery query: it gives no rows; check its conditions")
+            return str(answer.created)
 
     def _make_dataset(self, client: Any) -> None:
         dataset = _library("bigquery").Dataset(f"{self.service.project}.{self.dataset}")
@@ -447,7 +451,7 @@ def _explained(what: str) -> Iterator[None]:
             "or set GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
     except (refused, OSError) as error:
-        raise SourceError(f"{what}: {_words(error)}; check project, tables and permissions") from None
+        raise SourceError(f"{what}: {_words(error)}; check project, query, tables and permissions") from None
 
 
 @contextmanager
