@@ -104,10 +104,13 @@ def serve() -> None:
 
 def _with_costs(app: Any, context: Any) -> Any:
     """Tells what a dry run would read, refuses what costs more than it may, and a job id that is taken."""
+    import asyncio
+
     from fastapi import Request, Response
     from fastapi.responses import JSONResponse
 
     paid: list[str] = []
+    one_at_a_time = asyncio.Lock()
 
     def size(table: tuple[str, ...]) -> int:
         from bqemulator.storage.sql_identifiers import quoted_table_ref
@@ -132,13 +135,14 @@ def _with_costs(app: Any, context: Any) -> Any:
         tables = sorted(set(TABLE.findall(settings["query"]["query"])))
         if not settings.get("dryRun"):
             job = body["jobReference"]["jobId"]
-            if job in paid:
-                return refused(409, "duplicate", f"Already Exists: Job {job}")
             bound = settings["query"].get("maximumBytesBilled")
             if bound and int(bound) < sum(map(size, tables)):
                 return refused(400, "bytesBilledLimitExceeded", f"Query exceeded limit for bytes billed: {bound}.")
-            paid.append(job)
-            return await call_next(request)
+            async with one_at_a_time:  # the emulator tells of a job when it is over
+                if job in paid:
+                    return refused(409, "duplicate", f"Already Exists: Job {job}")
+                paid.append(job)
+                return await call_next(request)
         response = await call_next(request)
         answer = json.loads(b"".join([chunk async for chunk in response.body_iterator]))
         if response.status_code == 200:

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -19,16 +21,18 @@ import yaml
 from jobs import curate
 from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.run import run
-from pipeline.execution import StepError
-from pipeline.sources import Interrupted, Split, bigquery
+from pipeline.engines import beam, inline
+from pipeline.execution import Job, StepError
+from pipeline.plan import Map, Output, Plan
+from pipeline.sources import Interrupted, Limits, Split, bigquery
 from pipeline.sources.bigquery import BigQuerySource, queries
 from pipeline.sources.files import SourceError
 from pipeline.sources.rows import content_id
 from pipeline.sources.tables import Columns
 from pipeline.storage import Store
+from schemas.datasets import SOURCE_ROW
 from tests.bigquery_emulator import Emulator, started
 from tests.corpora import stdlib
-from tests.datasets_on_disk import digests
 
 FILES = {"repo_name": "STRING", "ref": "STRING", "path": "STRING", "mode": "INT64", "id": "STRING"}
 CONTENTS = {"id": "STRING", "size": "INT64", "content": "STRING", "binary": "BOOL", "copies": "INT64"}
@@ -142,21 +146,26 @@ def test_a_repository_has_all_the_licences_that_the_table_names(store: Store) ->
     assert licenses["bob/free"].startswith("GPL-2.0-only")
 
 
-@pytest.fixture
-def small_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curate, "SPLIT_BYTES", (4096, 4096))
+def ingest(source: BigQuerySource, store: Store, engine: ModuleType, *settings: Any) -> None:
+    """Reads a source in small splits into `files`, on an engine."""
+    splits = tuple(source.splits(4096))
+    for query in queries(splits):
+        query.ask()
+    step = Map("ingest", (Output("files", tuple(SOURCE_ROW.names)),), len(splits), splits=splits, limits=Limits())
+    engine.run(Job(Plan.of(step), store), *settings)
 
 
-def test_beam_gives_the_same_bytes_and_the_query_is_paid_once(
-    emulator: Emulator, github: str, tmp_path: Path, small_splits: None
-) -> None:
+def test_beam_gives_the_same_bytes_and_the_query_is_paid_once(emulator: Emulator, github: str, tmp_path: Path) -> None:
     paid = len(emulator.jobs())
-    inline, beam = Store(str(tmp_path / "inline")), Store(str(tmp_path / "beam"))
-    assert run(recipe(tmp_path, emulator, *PLAIN, preset="github_repos", dataset=github), inline)
-    settings = (*PLAIN, "engine.kind=beam", "engine.workers=2")
-    assert run(recipe(tmp_path, emulator, *settings, preset="github_repos", dataset=github), beam)
-    assert digests(beam) == digests(inline)
-    assert len(inline.committed("files").shards) > 3
+    source = BigQuerySource("payer", preset="github_repos", dataset=github, **emulator.endpoints)
+    one, other = Store(str(tmp_path / "inline")), Store(str(tmp_path / "beam"))
+    ingest(source, one, inline)
+    ingest(source, other, beam, "DirectRunner", 2)
+    assert one.committed("files").rows == len(FATES)
+    assert [shard.sha256 for shard in one.committed("files").shards] == [
+        shard.sha256 for shard in other.committed("files").shards
+    ]
+    assert len(one.committed("files").shards) > 3
     assert len(emulator.jobs()) == paid + 1
 
 
@@ -322,38 +331,43 @@ def test_a_stream_that_stays_broken_is_interrupted_and_loses_nothing(emulator: E
             list(split.read())
 
 
-def test_a_run_that_broke_goes_on_and_pays_once(
-    emulator: Emulator, github: str, tmp_path: Path, impatient: None, small_splits: None
+def test_a_run_that_broke_goes_on_with_the_answer_that_it_has(
+    emulator: Emulator, table: str, tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each split has a connection of its own: three are whole, then one is cut until it is given up.
-    cuts = chain([math.inf] * 3, [0] * 3)
-    with unreliable(emulator.grpc, cuts) as (port, _):
-        broken = recipe(tmp_path, emulator, *PLAIN, preset="github_repos", dataset=github, **at(port))
-        out, whole = Store(str(tmp_path / "out")), Store(str(tmp_path / "whole"))
-        with pytest.raises(StepError, match=r"step ingest, shard \d+: Interrupted: bigquery:lake\.github"):
-            run(broken, out)
-        assert len(out.names("_progress", "ingest")) == 3
-        paid = emulator.jobs()
-        assert run(broken, out)
-        assert run(broken, whole)
-    assert digests(out) == digests(whole)
-    assert emulator.jobs() == paid
-
-
-def test_shards_of_two_answers_never_meet(
-    emulator: Emulator, table: str, tmp_path: Path, impatient: None, small_splits: None
-) -> None:
+    monkeypatch.setattr(curate, "SPLIT_BYTES", (4096, 4096))
+    # Answers otherwise each time: whether rows are those of one answer can be seen.
     query = f"SELECT name AS repo, file AS path, body AS content FROM `{table}` ORDER BY RAND() LIMIT 50"
-    with unreliable(emulator.grpc, chain([math.inf] * 3, [0] * 3)) as (port, _):
+
+    def answer() -> list[str]:
+        return sorted(row["path"] for row in emulator.client().query(f"SELECT path FROM `{result}`").result())
+
+    def ledger() -> list[str]:
+        return sorted(row["path"] for row in out.table("ledger").to_pylist())
+
+    down = threading.Event()
+    down.set()
+    with unreliable(emulator.grpc, chain([9000], (0 if down.is_set() else math.inf for _ in count()))) as (port, _):
         wanted = recipe(tmp_path, emulator, *PLAIN, query=query, **at(port))
         out = Store(str(tmp_path / "out"))
-        with pytest.raises(StepError):
+        with pytest.raises(StepError, match=r"step ingest, shard \d+: Interrupted: bigquery:lake\.own\.code"):
             run(wanted, out)
+        assert out.names("_progress", "ingest")
+        paid = len(emulator.jobs())
         [(name, _)] = out.read_json("_run.json")["answers"].items()
-        emulator.client().delete_table(f"payer.codesieve_us.{name}")  # as when it expires
+        result = f"payer.codesieve_us.{name}"
+        first = answer()
+        down.clear()
+        monkeypatch.setattr(bigquery, "PAUSES", (1, 1, 2, 4))
         assert run(wanted, out)
-    answer = emulator.client().query(f"SELECT path FROM `payer.codesieve_us.{name}`").result()
-    assert sorted(row["path"] for row in out.table("ledger").to_pylist()) == sorted(row["path"] for row in answer)
+        assert ledger() == first
+        assert len(emulator.jobs()) == paid
+
+        # A result that has expired is made anew, and then nothing that was read of the old one is used.
+        out.remove("files", "_manifest.json")
+        emulator.client().delete_table(result)
+        assert run(wanted, out)
+        assert len(emulator.jobs()) == paid + 1
+        assert ledger() == answer() != first
 
 
 def test_runs_that_ask_at_once_pay_once(emulator: Emulator, table: str) -> None:

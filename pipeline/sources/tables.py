@@ -48,6 +48,8 @@ class Columns:
         wanted = next((name for name in chosen if name not in available), None)
         if not wanted and any(name in available for name in self.names("content")):
             return None
+        if not wanted and "blob_id" in available:
+            return f"{shown}: it names blobs (blob_id) and has no text, as The Stack v2; fetch their contents first"
         has = ", ".join(printable(name) for name in available[:30]) or "none"
         lacks = f"no column {wanted}" if wanted else f"no column of text ({', '.join(self.names('content'))})"
         return f"{shown}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
