@@ -152,6 +152,7 @@ def ingest(source: BigQuerySource, store: Store, engine: ModuleType, *settings: 
     for query in queries(splits):
         query.ask()
     step = Map("ingest", (Output("files", tuple(SOURCE_ROW.names)),), len(splits), splits=splits, limits=Limits())
+    Path(store.path()).mkdir()  # Beam's workers write their log there
     engine.run(Job(Plan.of(step), store), *settings)
 
 
