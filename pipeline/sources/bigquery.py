@@ -329,9 +329,7 @@ class BigQueryPart:
             ),
         )
         with _interrupted(self.source), self.query.service.read_client() as client:
-            session = client.create_read_session(
-                parent=f"projects/{project}", read_session=session, max_stream_count=1, timeout=CALL_SECONDS
-            )
+            session = _session(client, f"projects/{project}", session)
             for stream in session.streams:
                 schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
                 for message in _messages(client, stream.name):
@@ -339,6 +337,21 @@ class BigQueryPart:
                     batch = pa.ipc.read_record_batch(data, schema)
                     arrays = [_values(batch.column(column), value) for value, column in self.columns]
                     yield pa.RecordBatch.from_arrays(arrays, [value for value, _ in self.columns])
+
+
+def _session(client: Any, project: str, wanted: Any) -> Any:
+    """A session of one stream, or of none where no row is in it."""
+    errors = importlib.import_module("google.api_core.exceptions")
+    for pause in PAUSES:
+        try:
+            return client.create_read_session(
+                parent=project, read_session=wanted, max_stream_count=1, retry=None, timeout=CALL_SECONDS
+            )
+        except (errors.ServerError, errors.TooManyRequests):
+            time.sleep(pause)
+    return client.create_read_session(
+        parent=project, read_session=wanted, max_stream_count=1, retry=None, timeout=CALL_SECONDS
+    )
 
 
 def _messages(client: Any, stream: str) -> Iterator[Any]:
