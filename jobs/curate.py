@@ -14,6 +14,7 @@ import pyarrow as pa
 from jobs.against import SIGNATURES, earlier_signatures
 from jobs.recipe import (
     ArchiveSource,
+    BigQuerySource,
     DecontaminateBlock,
     DirectorySource,
     EnvironmentSource,
@@ -28,6 +29,8 @@ from jobs.recipe import (
 from pipeline.plan import Elsewhere, Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
+from pipeline.sources.bigquery import DAYS_KEPT, queries
+from pipeline.sources.bigquery import BigQuerySource as BigQuery
 from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
 from pipeline.sources.git import GitSource as Git
@@ -530,6 +533,8 @@ def _source(block: SourceBlock) -> Source:
             return Parquet(block.uri, Columns(**block.columns))
         case JsonlSource():
             return Jsonl(block.uri, Columns(**block.columns))
+        case BigQuerySource():
+            return BigQuery(**block.model_dump(exclude={"kind", "columns"}), columns=Columns(**block.columns))
 
 
 def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
@@ -570,6 +575,7 @@ def estimate(plan: Plan) -> list[str]:
         f"about {core_seconds / 60:,.1f} core minutes, at {MEGABYTES_PER_CORE_SECOND} MB/s a core",
         f"about {core_seconds / 3600 * DOLLARS_PER_CORE_HOUR:,.2f} $ on Dataflow workers, at "
         f"{DOLLARS_PER_CORE_HOUR} $ a vCPU hour, without storage and shuffle",
+        *(f"BigQuery {query.cost}, unless it was asked within {DAYS_KEPT} days" for query in queries(first.splits)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.sources.bigquery import is_emulator
 from transforms.quality import PRESETS
 
 LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
@@ -68,8 +70,37 @@ class JsonlSource(Block):
     columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
 
 
+class BigQuerySource(Block):
+    """What a query gives, or Google's tables of GitHub repositories, with a row per file."""
+
+    kind: Literal["bigquery"]
+    project: str = Field(pattern=r"^[A-Za-z0-9:._-]+$")
+    query: str | None = Field(default=None, min_length=1)
+    preset: Literal["github_repos", "github_repos_sample"] | None = None
+    dataset: str = Field(default="bigquery-public-data.github_repos", pattern=r"^[A-Za-z0-9:._-]+\.\w+$")
+    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+    max_bytes_billed: int = Field(default=1 << 40, gt=0)
+    api_endpoint: str | None = None
+    storage_endpoint: str | None = None
+
+    @field_validator("api_endpoint", "storage_endpoint")
+    @classmethod
+    def _safe(cls, endpoint: str | None) -> str | None:
+        if endpoint and not is_emulator(endpoint) and not re.fullmatch(r"(https://)?[\w.-]+(:\d+)?/?", endpoint):
+            raise ValueError("an endpoint is https://host, without a login, or an emulator at http://127.0.0.1:port")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "BigQuerySource":
+        if (self.query is None) == (self.preset is None):
+            raise ValueError("name either a query or a preset")
+        if self.preset and self.columns:
+            raise ValueError("columns belongs to query; a preset knows its own")
+        return self
+
+
 SourceBlock = Annotated[
-    EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource,
+    EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource | BigQuerySource,
     Field(discriminator="kind"),
 ]
 
@@ -301,7 +332,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
     # The name of a union's member stands in the location, but not in the file.
-    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl"}
+    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
     line = _line(tree, place)

@@ -29,6 +29,7 @@ RULES = (
 
 REASONS = {
     "input": "It could not be read as a text file.",
+    "input.altered": "Its bytes in the source are not those of its blob id, as where a table's text is not the file's.",
     "input.bomb": "The archive or repository unpacks to far more than it weighs; what came before the bound was read.",
     "input.binary": "It holds a NUL byte, so it is no text.",
     "input.corrupt": "The file is damaged or a part of it is missing, and what is left cannot be read.",
@@ -37,10 +38,12 @@ REASONS = {
     "input.empty_archive": "The archive holds no file.",
     "input.git_lfs_pointer": "It is the pointer that Git LFS keeps in the place of a file stored elsewhere.",
     "input.malformed_json": "The line is not the JSON object that the source promises.",
+    "input.no_content": "The source has a row for it, and no content.",
     "input.not_regular": "It is a link, a device or another member that is no regular file.",
     "input.not_utf8": "Its bytes are not valid UTF-8.",
     "input.submodule": "It is a submodule: another repository, named by a commit and not held in this one.",
     "input.too_large": "It is larger than the recipe's bound on file size.",
+    "input.truncated": "The source holds a part of its bytes, or none of them.",
     "input.unreadable": "It could not be opened or read, for example for want of permission.",
     "input.unsafe_path": "Its name leads out of the archive or repository.",
     "language": "The recipe does not keep its language.",
