@@ -252,8 +252,8 @@ def _batches(
     with pq.ParquetFile(file_system.open_input_file(path)) as file:
         stored = [name for name in columns if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
-            # A row group is a batch as it was written, so it fits in memory.
-            table = file.read_row_group(group, columns=stored).combine_chunks()
+            # A row group is a batch as it was written, so it fits in memory. Workers share out the cores, not threads.
+            table = file.read_row_group(group, columns=stored, use_threads=False).combine_chunks()
             if not stored:
                 yield pa.RecordBatch.from_pylist([{}] * file.metadata.row_group(group).num_rows, pa.schema([]))
             yield from table.to_batches()

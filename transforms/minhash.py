@@ -17,10 +17,8 @@ import pyarrow as pa
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
-from transforms.sha1 import SCRATCH_WORDS, sha1_prefixes
-
-WORD = np.array([chr(byte).isalnum() or chr(byte) == "_" for byte in range(128)] + [False] * 128, np.uint8)
-"""1 for the bytes that tokens are made of."""
+from transforms.sha1 import LANES, sha1_prefixes
+from transforms.vectors import load_word, store_word, trailing_zeros, word_mask
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class MinHash:
 
         def sign(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            signatures, counts = _sign(*_text(content), WORD, self.ngram, self.min_shingles, multipliers, offsets)
+            signatures, counts = _sign(*_text(content), self.ngram, self.min_shingles, multipliers, offsets)
             unread = content.is_null().to_numpy(zero_copy_only=False)
             short = unread | (counts < self.min_shingles)
             columns = [_binary(signatures, short), pa.array(counts, pa.int32(), mask=unread)]
@@ -77,7 +75,7 @@ class ShingleSets:
     def load(self) -> BatchFunction:
         def hash_shingles(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            hashes, bounds = _shingle_hashes(*_text(content), WORD, self.ngram)
+            hashes, bounds = _shingle_hashes(*_text(content), self.ngram)
             for start, stop in pairwise(bounds):
                 hashes[start:stop].sort()
             sets = pa.ListArray.from_arrays(bounds.astype(np.int32), hashes, mask=content.is_null())
@@ -120,36 +118,36 @@ def _binary(signatures: np.ndarray, nulls: np.ndarray) -> pa.Array:
 
 
 @numba.njit(nogil=True, cache=True)
-def _sign(data, offsets, word, ngram, min_shingles, multipliers, addends):
+def _sign(data, offsets, ngram, min_shingles, multipliers, addends):
     rows = len(offsets) - 1
     signatures = np.full((rows, len(multipliers)), 0xFFFFFFFF, np.uint32)
     counts = np.zeros(rows, np.int32)
-    text, ends, tokens, table, hashes, starts, sizes = _scratch(offsets)
-    prefixes = np.empty(len(ends), np.uint32)
-    scratch = np.empty(SCRATCH_WORDS, np.uint32)
+    most, raw, text, bounds, table, hashes, starts, sizes = _scratch(offsets)
+    order = np.empty(most + LANES, np.int32)
+    prefixes = np.empty(most + LANES, np.uint32)
     for row in range(rows):
-        found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
-        count = _distinct_shingles(text, ends[:found], ngram, tokens, table, hashes, starts, sizes)
+        found = _find_tokens(data, offsets[row], offsets[row + 1], raw, bounds)
+        count = _distinct_shingles(raw, bounds, found, ngram, text, table, hashes, starts, sizes)
         counts[row] = count
-        if count >= min_shingles:
-            sha1_prefixes(text, starts[:count], sizes[:count], scratch, prefixes)
+        if count >= max(min_shingles, 1):
+            sha1_prefixes(text, starts[:count], sizes[:count], order, prefixes)
             _permute(prefixes[:count], multipliers, addends, signatures[row])
     return signatures, counts
 
 
 @numba.njit(nogil=True, cache=True)
-def _shingle_hashes(data, offsets, word, ngram):
+def _shingle_hashes(data, offsets, ngram):
     """The distinct shingles' hashes of all rows in one array, and where each row's begin."""
     rows = len(offsets) - 1
-    bounds = np.zeros(rows + 1, np.int64)
-    text, ends, tokens, table, hashes, starts, sizes = _scratch(offsets)
+    row_bounds = np.zeros(rows + 1, np.int64)
+    _, raw, text, bounds, table, hashes, starts, sizes = _scratch(offsets)
     gathered = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
     for row in range(rows):
-        found = _tokenize(data, offsets[row], offsets[row + 1], word, text, ends)
-        count = _distinct_shingles(text, ends[:found], ngram, tokens, table, hashes, starts, sizes)
-        gathered[bounds[row] : bounds[row] + count] = hashes[:count]
-        bounds[row + 1] = bounds[row] + count
-    return gathered[: bounds[rows]].copy(), bounds
+        found = _find_tokens(data, offsets[row], offsets[row + 1], raw, bounds)
+        count = _distinct_shingles(raw, bounds, found, ngram, text, table, hashes, starts, sizes)
+        gathered[row_bounds[row] : row_bounds[row] + count] = hashes[:count]
+        row_bounds[row + 1] = row_bounds[row] + count
+    return gathered[: row_bounds[rows]].copy(), row_bounds
 
 
 @numba.njit(nogil=True, cache=True)
@@ -163,86 +161,85 @@ def _scratch(offsets):
     while slots < 2 * most:
         slots *= 2
     return (
+        most,
         np.empty(longest + 128, np.uint8),
-        np.empty(most, np.int64),
-        np.empty(most, np.uint64),
+        np.empty(longest + 128, np.uint8),
+        np.empty(2 * most, np.int32),
         np.empty(slots, np.uint64),
         np.empty(most, np.uint64),
-        np.empty(most, np.int64),
-        np.empty(most, np.int64),
+        np.empty(most, np.int32),
+        np.empty(most, np.int32),
     )
 
 
 @numba.njit(nogil=True, cache=True)
-def _tokenize(data, start, stop, word, text, ends):
-    """Writes the tokens, joined by one space, to `text`, and where each ends to `ends`; gives their number.
+def _find_tokens(data, start, stop, raw, bounds):
+    """Copies a row to `raw`, and writes where each token begins and ends to `bounds`, in turn; gives their number.
 
-    Without a branch: a byte is always written, and overwritten by the next one where it was of no use.
+    64 bytes at a time: in a mask with a bit for each byte, a token begins or ends where the bit changes.
     """
-    written = 0
-    tokens = 0
-    inside = np.uint8(0)
-    for place in range(start, stop):
-        byte = data[place]
-        is_word = word[byte]
-        text[written] = byte if is_word else np.uint8(32)
-        ends[tokens] = written
-        tokens += inside & (is_word ^ 1)
-        written += inside | is_word
-        inside = is_word
-    ends[tokens] = written
-    return tokens + inside
+    size = stop - start
+    raw[:size] = data[start:stop]
+    raw[size : size + 64] = 0
+    changed = 0
+    inside = np.uint64(0)
+    for place in range(0, size + 1, 64):
+        words = word_mask(raw, place)
+        changes = words ^ ((words << np.uint64(1)) | inside)
+        inside = words >> np.uint64(63)
+        while changes:
+            bounds[changed] = place + trailing_zeros(changes)
+            changes &= changes - np.uint64(1)
+            changed += 1
+    return changed // 2
 
 
 @numba.njit(nogil=True, cache=True)
-def _distinct_shingles(text, ends, ngram, tokens, table, hashes, starts, sizes):
-    """The 64-bit hash of each distinct shingle and where it first stands in the text; gives their number.
+def _distinct_shingles(raw, bounds, found, ngram, text, table, hashes, starts, sizes):
+    """The 64-bit hash of each distinct shingle and where it first stands in `text`; gives their number.
 
-    Tokens are hashed eight bytes at a time. A shingle's hash is a polynomial in its tokens' hashes, rolled
-    along the text, then mixed by the finalizer of MurmurHash3.
+    The tokens are written to `text`, joined by one space. They are hashed eight bytes at a time. A shingle's hash is a
+    polynomial in its tokens' hashes, rolled along the text, then mixed by the finalizer of MurmurHash3.
     """
     base = np.uint64(0x9E3779B97F4A7C15)
     leaving = np.uint64(1)
     for _ in range(ngram):
         leaving *= base
     slots = 16
-    while slots < 2 * len(ends):
+    while slots < 2 * found:
         slots *= 2
     table[:slots] = 0
+    recent, begins = np.zeros(ngram, np.uint64), np.zeros(ngram, np.int32)  # of the tokens in the shingle
     rolled = np.uint64(0)
-    distinct = 0
-    for token in range(len(ends)):
-        tokens[token] = _token_hash(text, ends[token - 1] + 1 if token else 0, ends[token])
-        rolled = rolled * base + tokens[token]
-        if token >= ngram:
-            rolled -= leaving * tokens[token - ngram]
+    oldest = written = distinct = 0
+    for token in range(found):
+        begin = written
+        start, stop = np.int64(bounds[2 * token]), np.int64(bounds[2 * token + 1])
+        value = np.uint64(stop - start)
+        for place in range(start, stop, 8):
+            eight = load_word(raw, place)
+            store_word(text, written + place - start, eight)
+            eight &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(8 * max(0, 8 - (stop - place)))
+            value = (value ^ eight) * np.uint64(0xFF51AFD7ED558CCD)
+            value ^= value >> np.uint64(32)
+        written += stop - start
+        text[written] = 32
+        written += 1
+        rolled = rolled * base + value - leaving * recent[oldest]
+        recent[oldest], begins[oldest] = value, begin
+        oldest = oldest + 1 if oldest + 1 < ngram else 0
         if token < ngram - 1:
             continue
         mixed = max(_mix(rolled), np.uint64(1))  # 0 marks a free slot
         slot = np.int64(mixed & np.uint64(slots - 1))
         while table[slot] != 0 and table[slot] != mixed:
             slot = (slot + 1) & (slots - 1)
-        if table[slot] == 0:
-            table[slot] = mixed
-            hashes[distinct] = mixed
-            starts[distinct] = ends[token - ngram] + 1 if token >= ngram else 0
-            sizes[distinct] = ends[token] - starts[distinct]
-            distinct += 1
+        hashes[distinct] = mixed  # overwritten by the next one, unless it is new
+        starts[distinct] = begins[oldest]
+        sizes[distinct] = written - 1 - begins[oldest]
+        distinct += table[slot] == 0
+        table[slot] = mixed
     return distinct
-
-
-@numba.njit(nogil=True, cache=True)
-def _token_hash(text, start, stop):
-    result = np.uint64(stop - start)
-    for place in range(start, stop, 8):
-        chunk = text[place : place + 8]
-        eight = np.uint64(0)
-        for byte in range(8):
-            eight |= np.uint64(chunk[byte]) << np.uint64(8 * byte)
-        eight &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(8 * max(0, 8 - (stop - place)))
-        result = (result ^ eight) * np.uint64(0xFF51AFD7ED558CCD)
-        result ^= result >> np.uint64(32)
-    return result
 
 
 @numba.njit(nogil=True, cache=True)

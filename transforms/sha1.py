@@ -1,129 +1,145 @@
-"""SHA-1 of many short messages at a time, in vector registers: the hash that datasketch takes shingles by."""
+"""SHA-1 of many short messages at a time, one in each lane of vector registers: what datasketch takes shingles by."""
+
+from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
 
-LANES = 32
-"""Messages hashed at a time: fewer leave the processor waiting, more outgrow its first cache."""
+from transforms.vectors import BYTES, intrinsic, pointer, splat
 
-SCRATCH_WORDS = 165 * LANES
-"""uint32 words of scratch memory: per lane 80 of message schedule, then 85 of the working variable `a`."""
+LANES = 16
+"""Messages hashed at a time: as many as keep message and state in AVX-512's 32 registers."""
+
+LONGEST_BLOCK = 55
+"""Bytes that leave room for the padding in a block of 64."""
+
+INITIAL = 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0
+CONSTANTS = 0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xCA62C1D6
+WORDS = ir.VectorType(ir.IntType(32), LANES)
 
 
 @numba.njit(nogil=True, cache=True)
-def sha1_prefixes(text, starts, sizes, scratch, result):
-    """Writes datasketch's ``sha1_hash32``, the first 32 bits (little-endian) of SHA-1, to `result`.
+def sha1_prefixes(text, starts, sizes, order, result):
+    """Writes datasketch's ``sha1_hash32``, the first 32 bits (little-endian) of SHA-1, to `result`, in any order.
 
-    Message i is ``text[starts[i]:starts[i] + sizes[i]]``; 128 more bytes must be readable behind the last
-    one. Messages of one block (up to 55 bytes) go first, so that longer ones do not hold up their lanes.
+    Message i is ``text[starts[i]:starts[i] + sizes[i]]``; 64 more bytes must be readable behind the last one, and
+    `order` and `result` hold LANES more elements than there are messages. Messages of one block (up to 55 bytes) go
+    together, so that longer ones do not hold up their lanes.
     """
-    chosen = np.empty(LANES, np.int64)
+    count = len(starts)
+    short = 0
+    for message in range(count):
+        order[short] = message
+        short += sizes[message] <= LONGEST_BLOCK
+    filled = short
+    for message in range(count):
+        order[filled] = message
+        filled += sizes[message] > LONGEST_BLOCK
+    order[count : count + LANES] = order[count - 1]
+    _hash_lanes(text, starts, sizes, order, 0, short, result)
+    _hash_lanes(text, starts, sizes, order, short, count, result)
+
+
+@numba.njit(nogil=True, cache=True)
+def _hash_lanes(text, starts, sizes, order, first, stop, result):
+    """The messages from `first` to `stop` of `order`; the lanes left over repeat what follows, and are overwritten."""
+    places, lengths, left = np.empty(LANES, np.int64), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
     state = np.empty(5 * LANES, np.uint32)
-    for is_long in range(2):
-        filled = 0
-        for message in range(len(starts)):
-            if (sizes[message] > 55) == is_long:
-                chosen[filled] = message
-                filled += 1
-                if filled == LANES:
-                    _hash_lanes(text, starts, sizes, chosen, scratch, state, result)
-                    filled = 0
-        if filled:
-            _hash_lanes(text, starts, sizes, chosen[:filled], scratch, state, result)
-
-
-@numba.njit(nogil=True, cache=True)
-def _hash_lanes(text, starts, sizes, chosen, scratch, state, result):
-    lengths = np.zeros(LANES, np.int32)
-    for lane in range(len(chosen)):
-        lengths[lane] = sizes[chosen[lane]]
-    for lane in range(LANES):
-        state[lane] = 0x67452301
-        state[LANES + lane] = 0xEFCDAB89
-        state[2 * LANES + lane] = 0x98BADCFE
-        state[3 * LANES + lane] = 0x10325476
-        state[4 * LANES + lane] = 0xC3D2E1F0
-    for block in range((lengths.max() + 8) // 64 + 1):
-        for lane in range(len(chosen)):
-            if block <= (lengths[lane] + 8) // 64:
-                place = starts[chosen[lane]] + 64 * block
-                _load_block(text[place : place + 64], scratch[lane : 16 * LANES : LANES])
-        _pad_block(scratch, lengths, block)
-        _rounds(scratch, state)
-        for lane in range(len(chosen)):
-            if block == (lengths[lane] + 8) // 64:
-                word = (state[lane] << 16) | (state[lane] >> 16)
-                result[chosen[lane]] = ((word & 0x00FF00FF) << 8) | ((word >> 8) & 0x00FF00FF)
-
-
-@numba.njit(nogil=True, cache=True)
-def _load_block(block, words):
-    """16 big-endian words of a message, or of what happens to follow it."""
-    for index in range(16):
-        word = np.uint32(0)
-        for byte in range(4):
-            word = np.uint32(word << np.uint32(8)) | np.uint32(block[4 * index + byte])
-        words[index] = word
-
-
-@numba.njit(nogil=True, cache=True)
-def _pad_block(scratch, lengths, block):
-    """Overwrites what lies beyond each message's end with the padding (FIPS 180-4, section 5.1.1)."""
-    for index in range(16):
+    for at in range(first, stop, LANES):
+        longest = 0
         for lane in range(LANES):
-            left = lengths[lane] - np.int32(64 * block + 4 * index)
-            kept = np.uint32(8 * min(max(left, 0), 3))
-            word = scratch[index * LANES + lane] & ~(np.uint32(0xFFFFFFFF) >> kept)
-            word |= np.uint32(0x80000000) >> kept if left >= 0 else np.uint32(0)
-            scratch[index * LANES + lane] = scratch[index * LANES + lane] if left >= 4 else word
-    for lane in range(LANES):
-        last = lengths[lane] - np.int32(64 * block) <= 55
-        scratch[14 * LANES + lane] = np.uint32(lengths[lane] >> 29) if last else scratch[14 * LANES + lane]
-        scratch[15 * LANES + lane] = np.uint32(lengths[lane] << 3) if last else scratch[15 * LANES + lane]
+            message = order[at + lane]
+            places[lane] = starts[message]
+            left[lane] = lengths[lane] = sizes[message]
+            longest = max(longest, sizes[message])
+        for word in range(5):
+            state[word * LANES : (word + 1) * LANES] = INITIAL[word]
+        for block in range((longest + 8) // 64 + 1):
+            _hash_block(text, places, lengths, left, state)
+            for lane in range(LANES):
+                if block == (lengths[lane] + 8) // 64:
+                    word = (state[lane] << 16) | (state[lane] >> 16)
+                    result[at + lane] = ((word & 0x00FF00FF) << 8) | ((word >> 8) & 0x00FF00FF)
+                places[lane] = min(places[lane] + 64, len(text) - 64)
+                left[lane] -= 64
 
 
-@numba.njit(nogil=True, cache=True)
-def _rounds(scratch, state):
-    """The 80 rounds on all lanes (FIPS 180-4, section 6.1.2).
+@intrinsic
+def _hash_block(_: Any, text: Any, places: Any, lengths: Any, left: Any, state: Any) -> Any:
+    """Takes the next 64 bytes of each lane's message, from `places` on, into `state` (FIPS 180-4, section 6.1.2).
 
-    Of the five working variables only `a` is stored, round by round: the other four are its earlier values,
-    `c`, `d` and `e` rotated by 30 bits.
+    `left` counts the message's bytes from there on: the padding begins behind them.
     """
-    history = 80 * LANES
-    for lane in range(LANES):
-        scratch[history + lane] = _rotate(state[4 * LANES + lane], 2)
-        scratch[history + LANES + lane] = _rotate(state[3 * LANES + lane], 2)
-        scratch[history + 2 * LANES + lane] = _rotate(state[2 * LANES + lane], 2)
-        scratch[history + 3 * LANES + lane] = state[LANES + lane]
-        scratch[history + 4 * LANES + lane] = state[lane]
-    for at in range(16 * LANES, 80 * LANES, LANES):
-        for lane in range(at, at + LANES):
-            earlier = scratch[lane - 3 * LANES] ^ scratch[lane - 8 * LANES]
-            scratch[lane] = _rotate(earlier ^ scratch[lane - 14 * LANES] ^ scratch[lane - 16 * LANES], 1)
-    for phase in range(4):
-        constant = np.uint32((0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xCA62C1D6)[phase])
-        for at in range(20 * phase * LANES, 20 * (phase + 1) * LANES, LANES):
-            for lane in range(at, at + LANES):
-                now = history + lane
-                b, c = scratch[now + 3 * LANES], _rotate(scratch[now + 2 * LANES], 30)
-                d, e = _rotate(scratch[now + LANES], 30), _rotate(scratch[now], 30)
-                if phase == 0:
-                    choice = d ^ (b & (c ^ d))
-                elif phase == 2:
-                    choice = (b & c) | (d & (b | c))
-                else:
-                    choice = b ^ c ^ d
-                summed = _rotate(scratch[now + 4 * LANES], 5) + choice + e + constant + scratch[lane]
-                scratch[now + 5 * LANES] = np.uint32(summed)
-    for lane in range(LANES):
-        last = history + 80 * LANES + lane
-        state[lane] += scratch[last + 4 * LANES]
-        state[LANES + lane] += scratch[last + 3 * LANES]
-        state[2 * LANES + lane] += _rotate(scratch[last + 2 * LANES], 30)
-        state[3 * LANES + lane] += _rotate(scratch[last + LANES], 30)
-        state[4 * LANES + lane] += _rotate(scratch[last], 30)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def address(argument: int, place: Any, to: ir.Type) -> Any:
+            return pointer(context, builder, signature.args[argument], arguments[argument], place, to)
+
+        def loaded(argument: int, at: int, to: ir.Type) -> Any:
+            return builder.load(address(argument, ir.Constant(ir.IntType(64), at), to), align=1)
+
+        rows = []
+        for lane in range(LANES):
+            block = builder.load(address(0, loaded(1, lane, ir.IntType(64)), BYTES), align=1)
+            rows.append(_padded(builder, block, loaded(3, lane, ir.IntType(32))))
+        words = _transposed(builder, rows)
+        is_last = builder.icmp_signed("<=", loaded(3, 0, WORDS), splat(WORDS, LONGEST_BLOCK))
+        length = loaded(2, 0, WORDS)
+        words[14] = builder.select(is_last, builder.lshr(length, splat(WORDS, 29)), words[14])
+        words[15] = builder.select(is_last, builder.shl(length, splat(WORDS, 3)), words[15])
+        before = [loaded(4, word * LANES, WORDS) for word in range(5)]
+        for word, (old, new) in enumerate(zip(before, _rounds(builder, before, words), strict=True)):
+            where = address(4, ir.Constant(ir.IntType(64), word * LANES), WORDS)
+            builder.store(builder.add(old, new), where, align=1)
+        return context.get_dummy_value()
+
+    return types.void(text, places, lengths, left, state), generate
 
 
-@numba.njit(nogil=True, cache=True)
-def _rotate(word, bits):
-    return np.uint32((word << np.uint32(bits)) | (word >> np.uint32(32 - bits)))
+def _padded(builder: Any, block: Any, left: Any) -> Any:
+    """16 big-endian words: the block's first `left` bytes, a one bit, zeros (FIPS 180-4, section 5.1.1)."""
+    low, high = ir.Constant(left.type, -1), ir.Constant(left.type, 64)
+    clipped = builder.select(builder.icmp_signed("<", left, low), low, left)
+    clipped = builder.select(builder.icmp_signed(">", clipped, high), high, clipped)
+    end = builder.insert_element(splat(BYTES, 0), builder.trunc(clipped, BYTES.element), ir.Constant(left.type, 0))
+    end = builder.shuffle_vector(end, end, splat(ir.VectorType(ir.IntType(32), 64), 0))
+    place = ir.Constant(BYTES, list(range(64)))
+    kept = builder.select(builder.icmp_signed("<", place, end), block, splat(BYTES, 0))
+    ended = builder.select(builder.icmp_signed("==", place, end), splat(BYTES, 0x80), kept)
+    swapped = ir.Constant(ir.VectorType(ir.IntType(32), 64), [byte ^ 3 for byte in range(64)])
+    return builder.bitcast(builder.shuffle_vector(ended, ended, swapped), WORDS)
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """From a vector for each message to a vector for each word: squares change corners, ever smaller ones."""
+    for size in (8, 4, 2, 1):
+        lanes = range(LANES)
+        upper = ir.Constant(WORDS, [LANES + lane - size if lane & size else lane for lane in lanes])
+        lower = ir.Constant(WORDS, [LANES + lane if lane & size else lane + size for lane in lanes])
+        for one in [row for row in lanes if not row & size]:
+            both = rows[one], rows[one + size]
+            rows[one], rows[one + size] = (builder.shuffle_vector(*both, corners) for corners in (upper, lower))
+    return rows
+
+
+def _rounds(builder: Any, state: list[Any], words: list[Any]) -> list[Any]:
+    def rotated(value: Any, bits: int) -> Any:
+        return builder.or_(builder.shl(value, splat(WORDS, bits)), builder.lshr(value, splat(WORDS, 32 - bits)))
+
+    a, b, c, d, e = state
+    for number in range(80):
+        if number >= 16:
+            mixed = builder.xor(builder.xor(words[-3], words[-8]), builder.xor(words[-14], words[-16]))
+            words.append(rotated(mixed, 1))
+        if number < 20:
+            choice = builder.xor(d, builder.and_(b, builder.xor(c, d)))
+        elif 40 <= number < 60:
+            choice = builder.or_(builder.and_(b, c), builder.and_(d, builder.or_(b, c)))
+        else:
+            choice = builder.xor(b, builder.xor(c, d))
+        added = builder.add(words[number], splat(WORDS, CONSTANTS[number // 20]))
+        added = builder.add(builder.add(added, e), builder.add(choice, rotated(a, 5)))
+        a, b, c, d, e = added, a, rotated(b, 30), c, d
+    return [a, b, c, d, e]

@@ -11,9 +11,9 @@ kernels (200 files go ahead) are not timed. Peak memory is of the whole process;
 clock started. A peer that is missing is skipped.
 
 Everybody gets 5-grams of the same tokens and a threshold of 0.7; texts of fewer than 10 shingles are left out, except
-by datatrove. datasketch: 256 permutations, 25 bands of 10. rensa: 256 permutations, as its manual deduplicates
-(`RMinHashDeduplicator`), and in batches by its matrices (`RMinHashLSH`, 32 bands of 8). datatrove: its four stages, 25
-buckets of 10 hashes, with our tokens and with its own (spaCy's English). None of them measures exact similarities; we
+by datatrove. datasketch: 256 permutations, 36 bands of 7. rensa: 256 permutations, as its manual deduplicates
+(`RMinHashDeduplicator`), and in batches by its matrices (`RMinHashLSH`, 32 bands of 8). datatrove: its four stages, 36
+buckets of 7 hashes, with our tokens and with its own (spaCy's English). None of them measures exact similarities; we
 do. What is found counts in different ways: exact copies of short texts too (ours), both files of a pair (matrices).
 """
 
@@ -40,7 +40,7 @@ import pyarrow.parquet as pq
 
 TOKEN = re.compile(r"[A-Za-z0-9_]+")
 MIN_SHINGLES = 10
-BANDS, ROWS = 25, 10
+BANDS, ROWS = 36, 7
 WARM = 200
 """Files that go ahead of the timed ones."""
 RUN_ROWS = 4096
@@ -81,10 +81,9 @@ def near_duplicates(
         files.append(signed.select(["row_id", "repo", "path", "content_id", "shingles"]))
     table = pa.Table.from_batches(keys).combine_chunks()
     del keys
-    columns = [table.column(name).to_numpy() for name in ("row_id", "check", "key")]
-    table = table.take(pa.array(np.lexsort((columns[0], np.nan_to_num(columns[1]), columns[2])))).combine_chunks()
-    edges = BucketEdges().load()(table.to_batches()[0])
-    del table, columns
+    table = table.take(pc.sort_indices(table, [(name, "ascending") for name in ("key", "check", "row_id")]))
+    edges = BucketEdges().load()(table.combine_chunks().to_batches()[0])
+    del table
     components = Components().load()(edges)
     copies = _judge(contents, pa.Table.from_batches(files).combine_chunks(), components, threshold)
     return {"copies": copies, "components": components, "edges": edges.num_rows}
@@ -154,7 +153,7 @@ def _blob_id(text: pa.Buffer) -> str:
 def with_datasketch(parquet: Path, limit: int) -> int:
     from datasketch import MinHash, MinHashLSH
 
-    index = MinHashLSH(threshold=0.7, num_perm=256)
+    index = MinHashLSH(num_perm=256, params=(BANDS, ROWS))
     found = 0
     for number, given in enumerate(_shingles(parquet, limit)):
         sketch = MinHash(num_perm=256, seed=1)
@@ -234,7 +233,7 @@ def with_datatrove_our_tokens(parquet: Path, limit: int) -> int:
 
 
 def _batches(parquet: Path, limit: int) -> Iterator[pa.RecordBatch]:
-    for batch in pq.ParquetFile(parquet).iter_batches(256, columns=["path", "content"]):
+    for batch in pq.ParquetFile(parquet).iter_batches(256, columns=["path", "content"], use_threads=False):
         yield batch.slice(0, limit)
         limit -= batch.num_rows
         if limit <= 0:

@@ -95,8 +95,8 @@ def _pairs(
     return left[kept], right[kept], similarity[kept]
 
 
-def curated(files: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Table]:
-    """Ledger and copies of a whole run, with only deduplication switched on."""
+def deduplication(files: pa.Table, scratch: Path) -> Recipe:
+    """A recipe that only deduplicates some files, which are written to `scratch`."""
     pq.write_table(files.select(["repo", "path", "content"]), scratch / "files.parquet")
     names = ("license", "quality", "pii", "toxicity", "decontaminate", "tokenize")
     settings = {name: {"enabled": False} for name in names} | {
@@ -105,8 +105,13 @@ def curated(files: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Table]:
         "dedup": {"near": {"threshold": THRESHOLD}},
         "engine": {"kind": "inline"},
     }
+    return Recipe.model_validate(settings)
+
+
+def curated(files: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Table]:
+    """Ledger and copies of a whole run, with only deduplication switched on."""
     store = Store(str(scratch / "out"))
-    run(Recipe.model_validate(settings), store)
+    run(deduplication(files, scratch), store)
     places = store.table("files", ("repo", "path"))
     copies = store.table("copies", ("survivor", "similarity", "reason"))
     for name in places.column_names:
