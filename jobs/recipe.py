@@ -219,6 +219,13 @@ class EngineBlock(Block):
     workers: int | Literal["auto"] = "auto"
     resources: dict[str, ResourcesBlock] = {}
 
+    @field_validator("address")
+    @classmethod
+    def _reaches_a_cluster(cls, address: str | None) -> str | None:
+        if address is not None and address.startswith("ray://"):
+            raise ValueError("Ray's client ends a run with its connection; start it there with `ray job submit`")
+        return address
+
 
 class Recipe(Block):
     """A whole recipe, checked."""

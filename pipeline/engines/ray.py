@@ -2,14 +2,15 @@
 
 A `Map` is a dataset of shard numbers; a `Shuffle` is one of Arrow payloads, brought together by partition with Ray
 Data's sort. Its hash shuffle takes some four seconds a step to start its actors, and what they hold is lost with their
-node; the sort is made of tasks, which Ray runs again. Contents never travel through Ray. Ray Data holds tasks back while
-the object store is full, and spills what has to wait.
+node; the sort is made of tasks, which Ray runs again. Contents never travel through Ray. Ray Data holds tasks back
+while the object store is full, and spills what has to wait.
 """
 
 import json
 import logging
 import os
 import secrets
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -62,8 +63,10 @@ def run(
             asked = (resources or {}).get(step.name) or Resources(memory=_stated_memory(step))
             _check_room(step, asked, is_own=address is None)
             with _named(step):
-                runner = _run_map if isinstance(step, Map) else _run_shuffle
-                records, sent = runner(there, step, asked, workers)
+                if isinstance(step, Map):
+                    records, sent = _run_map(there, step, asked, workers)
+                else:
+                    records, sent = _run_shuffle(there, step, asked, workers)
             commit(job, step, records, sent)
 
 
@@ -92,13 +95,21 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
                 if address is None:
                     ray.init("local", num_cpus=workers, include_dashboard=False, _temp_dir=scratch, **quiet)
                 else:
+                    _reach(address)
                     ray.init(address, **quiet)
             _set_up_data()
             yield
-        except ConnectionError as error:
+        except (ConnectionError, TimeoutError) as error:
             raise StepError(f"engine.address: no Ray cluster at {address}: {_first_line(error)}") from error
         finally:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nothing listens at host:port: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _set_up_data() -> None:
@@ -164,7 +175,8 @@ def _run_map(job: Job, step: Map, asked: Resources, workers: int | None) -> tupl
     tasks = ray.data.from_items([{"shard": shard} for shard in job.tasks(step)], override_num_blocks=step.shards)
     if asked.memory:
         placed = _in_actors(asked, min(step.shards, workers or step.shards))
-        made = tasks.map(_MapShard, fn_constructor_args=(job, step, os.getcwd()), **placed)
+        actor: Any = _MapShard
+        made = tasks.map(actor, fn_constructor_args=(job, step, os.getcwd()), **placed)
     else:
         made = tasks.map(_method(_MapShard(job, step, os.getcwd())), **_in_tasks(asked, workers))
     return [_record(row) for row in made.take_all()], 0
@@ -211,7 +223,7 @@ def _method(task: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker needs of the step, and the folder of the driver: relative paths of a recipe are meant from there."""
+    """What a worker needs of a step, and the driver's folder: a recipe's relative paths are meant from there."""
 
     job: Job
     step: Any
