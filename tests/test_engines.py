@@ -87,7 +87,7 @@ def test_a_lost_ray_node_changes_nothing(tmp_path: Path) -> None:
         time.sleep(0.5)
         cluster.remove_node(node, allow_graceful=False)
 
-    thread = threading.Thread(target=lose_the_node)
+    thread = threading.Thread(target=lose_the_node, daemon=True)
     thread.start()
     ray.run(job, cluster.address)
     thread.join()
