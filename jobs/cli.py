@@ -37,8 +37,9 @@ def cli() -> None:
 @cli.command()
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
 @click.option("--out", help="Where datasets go: a path, gs://… or s3://…  [default: out/RECIPE]")
-@click.option("--engine", type=click.Choice(["beam", "inline"]), help="Overrides engine.kind.")
+@click.option("--engine", type=click.Choice(["beam", "inline", "ray"]), help="Overrides engine.kind.")
 @click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
+@click.option("--address", help="Overrides engine.address: a running Ray cluster, auto or host:port.")
 @click.option("--workers", type=click.IntRange(min=1), help="Overrides engine.workers.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Of git sources, only what changed from that day on.")
@@ -48,6 +49,7 @@ def run(
     out: str | None,
     engine: str | None,
     runner: str | None,
+    address: str | None,
     workers: int | None,
     overrides: tuple[str, ...],
     since: datetime | None,
@@ -55,7 +57,12 @@ def run(
 ) -> None:
     """Curates what RECIPE names; without one, the packages of this Python environment."""
     path = _recipe_path(recipe)
-    chosen = [("engine.kind", engine), ("engine.runner", runner), ("engine.workers", workers)]
+    chosen = [
+        ("engine.kind", engine),
+        ("engine.runner", runner),
+        ("engine.address", address),
+        ("engine.workers", workers),
+    ]
     settings = [*overrides, *(f"{key}={value}" for key, value in chosen if value is not None)]
     loaded = load_recipe(path, settings)
     if since:

@@ -238,12 +238,41 @@ class OutputBlock(Block):
     shards: int = Field(default=16, ge=1, le=99999)
 
 
-class EngineBlock(Block):
-    """Where the plan runs. It never changes what comes out."""
+class ResourcesBlock(Block):
+    """What a worker of one step takes: CPUs, and memory as bytes or with a unit (`1500MB`, `2GiB`)."""
 
-    kind: Literal["beam", "inline"] = "beam"
+    cpus: float = Field(default=1, gt=0)
+    memory: int = Field(default=0, ge=0)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _bytes(cls, memory: object) -> object:
+        if not isinstance(memory, str):
+            return memory
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", memory)
+        if found is None:
+            raise ValueError(f"{memory!r} is no size; write it as 2GiB, 1500MB or a number of bytes")
+        return int(float(found[1]) * (1024 if found[3] else 1000) ** (1 + "KMGT".index(found[2])))
+
+
+class EngineBlock(Block):
+    """Where the plan runs. It never changes what comes out.
+
+    `runner` is Beam's; `address` (of a running cluster) and `resources` (by the step's name) are Ray's.
+    """
+
+    kind: Literal["beam", "inline", "ray"] = "beam"
     runner: str = "DirectRunner"
+    address: str | None = None
     workers: int | Literal["auto"] = "auto"
+    resources: dict[str, ResourcesBlock] = {}
+
+    @field_validator("address")
+    @classmethod
+    def _reaches_a_cluster(cls, address: str | None) -> str | None:
+        if address is not None and address.startswith("ray://"):
+            raise ValueError("Ray's client ends a run with its connection; start it there with `ray job submit`")
+        return address
 
 
 class Recipe(Block):

@@ -26,6 +26,7 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
     Raises RecipeError where the location holds something else, StepError or ConservationError where a step failed.
     """
     plan = curation(recipe)
+    _check_resources(recipe.engine, plan)
     check_location(recipe, store, replace)
     with _locked(store):
         job = Job(plan, store)
@@ -64,10 +65,22 @@ def run_on(engine: EngineBlock, job: Job) -> None:
         from pipeline.engines import inline
 
         inline.run(job)
+    elif engine.kind == "ray":
+        from pipeline.engines import ray
+
+        bound = workers if engine.address is None or engine.workers != "auto" else None
+        resources = {name: ray.Resources(block.cpus, block.memory) for name, block in engine.resources.items()}
+        ray.run(job, engine.address, bound, resources)
     else:
         from pipeline.engines import beam
 
         beam.run(job, engine.runner, workers)
+
+
+def _check_resources(engine: EngineBlock, plan: Plan) -> None:
+    names = [step.name for step in plan.steps]
+    if unknown := [name for name in engine.resources if name not in names]:
+        raise RecipeError(f"engine.resources: no step is called {unknown[0]}; the steps are {', '.join(names)}")
 
 
 def check_location(recipe: Recipe, store: Store, replace: bool) -> None:

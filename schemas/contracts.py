@@ -13,6 +13,7 @@ class Transform(Protocol):
 
     An implementation is a frozen dataclass that holds settings only, so that it pickles, prints and diffs.
     One that needs a small dataset whole names it in an attribute `side`, and gets the tables as arguments of `load`.
+    One whose function holds much says how many bytes a worker needs for it in an attribute `memory`.
     """
 
     @property

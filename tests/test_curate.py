@@ -23,6 +23,7 @@ from jobs.run import run
 from pipeline.storage import Store
 from tests.corpora import heapq_variant, one_of_everything, stdlib, tar_gz
 from tests.datasets_on_disk import digests
+from tests.ray_cluster import two_nodes
 
 SMALL = ["tokenize.vocab_size=600", "tokenize.block=64", "output.shards=2"]
 
@@ -179,6 +180,13 @@ def test_beam_gives_the_same_bytes(workers: int, store: Store, dumps: Path, tmp_
     write_report(store)
     write_report(other)
     assert digests(tmp_path / "beam") == digests(Path(store.path()))
+
+
+def test_a_ray_cluster_gives_the_same_bytes(store: Store, dumps: Path, tmp_path: Path) -> None:
+    run(recipe(dumps, f"engine.address={two_nodes().address}", engine="ray"), Store(str(tmp_path / "ray")))
+    write_report(store)
+    write_report(Store(str(tmp_path / "ray")))
+    assert digests(tmp_path / "ray") == digests(Path(store.path()))
 
 
 def test_another_recipe_is_refused_unless_it_replaces(dumps: Path, store: Store, tmp_path: Path) -> None:

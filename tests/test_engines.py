@@ -2,6 +2,10 @@
 
 import dataclasses
 import functools
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,17 +14,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engines import beam, inline
+from pipeline.engines import beam, inline, ray
 from pipeline.execution import ConservationError, Job, StepError
 from pipeline.plan import Input, Map, Output, Plan, PlanError
 from pipeline.storage import PROGRESS, Store
 from tests import toy
 from tests.datasets_on_disk import digests
+from tests.ray_cluster import two_nodes
 
 ENGINES: dict[str, Callable[[Job], None]] = {
     "inline": inline.run,
     "beam-1": functools.partial(beam.run, workers=1),
     "beam-2": functools.partial(beam.run, workers=2),
+    "ray-1": functools.partial(ray.run, workers=2),
+    "ray-2": lambda job: ray.run(job, two_nodes().address),
 }
 
 
@@ -45,6 +52,65 @@ def test_a_failing_row_names_step_shard_and_cause(engine: str, tmp_path: Path) -
     with pytest.raises(StepError, match="step measure, shard 0: ValueError: cannot double 17"):
         ENGINES[engine](job)
     assert [step.name for step in job.pending()] == ["measure", "sums", "spread"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow(toy.One):
+    """Takes a while, and ends its process where it is told to."""
+
+    kills: bool = False
+
+    def load(self):
+        def run(batch: pa.RecordBatch) -> pa.RecordBatch:
+            time.sleep(0.5)
+            if self.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return toy.One().load()(batch)
+
+        return run
+
+
+def slow(kills: bool = False) -> Plan:
+    plan = toy.plan()
+    return Plan.of(*plan.steps[:3], dataclasses.replace(plan.steps[3], transforms=(Slow(kills=kills),)))
+
+
+def test_a_lost_ray_node_changes_nothing(tmp_path: Path) -> None:
+    inline.run(Job(slow(), Store(str(tmp_path / "undisturbed"))))
+    cluster = two_nodes()
+    node = cluster.add_node(num_cpus=2)
+    job = Job(slow(), Store(str(tmp_path / "disturbed")))
+
+    def lose_the_node() -> None:
+        while not job.is_committed(job.plan.steps[2]):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        cluster.remove_node(node, allow_graceful=False)
+
+    thread = threading.Thread(target=lose_the_node, daemon=True)
+    thread.start()
+    ray.run(job, cluster.address)
+    thread.join()
+    assert digests(tmp_path / "disturbed") == digests(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("memory", [0, 100_000_000], ids=["tasks", "actors"])
+def test_a_shard_that_kills_its_ray_worker_fails_the_run(memory: int, tmp_path: Path) -> None:
+    job = Job(slow(kills=True), Store(str(tmp_path)))
+    with pytest.raises(StepError, match="step spread: a worker died 4 times"):
+        ray.run(job, two_nodes().address, resources={"spread": ray.Resources(memory=memory)})
+    assert [step.name for step in job.pending()] == ["spread"]
+
+
+def test_a_step_that_no_ray_worker_has_room_for_is_told(tmp_path: Path) -> None:
+    job = Job(toy.plan(), Store(str(tmp_path)))
+    with pytest.raises(StepError, match=r"step ingest: a worker asks for 1 CPUs and 16384.0 GiB, the nodes have"):
+        ray.run(job, workers=1, resources={"ingest": ray.Resources(memory=1 << 44)})
+
+
+def test_no_cluster_at_the_address_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"engine\.address: no Ray cluster at 127\.0\.0\.1:1"):
+        ray.run(Job(toy.plan(), Store(str(tmp_path))), "127.0.0.1:1")
 
 
 def test_what_the_plan_computes(tmp_path: Path) -> None:

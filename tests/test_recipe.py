@@ -6,6 +6,9 @@ import pytest
 
 from jobs.cli import QUICKSTART, RECIPES
 from jobs.recipe import RecipeError, load_recipe
+from jobs.run import run
+from pipeline.storage import Store
+from tests.corpora import tar_gz
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -68,6 +71,29 @@ def test_overrides(tmp_path: Path) -> None:
 def test_a_mistaken_override_is_told(tmp_path: Path, override: str) -> None:
     with pytest.raises(RecipeError):
         load_recipe(write(tmp_path, "sources:\n  - kind: environment\n"), [override])
+
+
+def test_resources_of_a_step(tmp_path: Path) -> None:
+    path = write(tmp_path, "sources:\n  - kind: environment\n")
+    engine = load_recipe(path, ["engine.resources={scan: {memory: 2GiB}, select: {cpus: 0.5, memory: 1500MB}}"]).engine
+    assert (engine.resources["scan"].memory, engine.resources["scan"].cpus) == (2 << 30, 1)
+    assert (engine.resources["select"].memory, engine.resources["select"].cpus) == (1_500_000_000, 0.5)
+    with pytest.raises(RecipeError, match=r"engine\.resources\.scan\.memory: '2 gigs' is no size; write it as 2GiB"):
+        load_recipe(path, ["engine.resources={scan: {memory: 2 gigs}}"])
+
+
+def test_a_ray_client_address_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "sources:\n  - kind: environment\n")
+    with pytest.raises(RecipeError, match=r"engine\.address: .* start it there with `ray job submit`, not 'ray://head"):
+        load_recipe(path, ["engine.address=ray://head:10001"])
+
+
+def test_resources_of_a_step_that_there_is_not(tmp_path: Path) -> None:
+    tar_gz(tmp_path / "dumps" / "r.tar.gz", {"a.py": b"a = 1\n"})
+    path = write(tmp_path, f"sources:\n  - kind: archive\n    uri: {tmp_path}/dumps/*.tar.gz\n")
+    with pytest.raises(RecipeError, match=r"engine\.resources: no step is called skan; the steps are ingest, scan, "):
+        run(load_recipe(path, ["engine.resources={skan: {cpus: 2}}"]), Store(str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_engine_is_no_part_of_the_data(tmp_path: Path) -> None:

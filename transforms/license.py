@@ -98,6 +98,7 @@ class LicenseScan:
 
     reads = ("path", "content")
     adds = FOUND
+    memory = 1_700_000_000
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         """Loads the index if this process has none: some 5 s and 1.4 GB, given back when the function is dropped."""
