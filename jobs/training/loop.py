@@ -132,10 +132,10 @@ class Training:
             meter.count()
             if ends or self.step % 10 == 0:
                 self.say(f"step {self.step} of {self.settings.steps}: loss {loss:.4f}, {meter.read(self.place)}")
-            if ends or self.step % self.settings.save_every == 0:
-                self.save()
             if self.settings.held_out and (ends or self.step % self.settings.evaluate_every == 0):
                 self.record(loss)
+            if ends or self.step % self.settings.save_every == 0:
+                self.save()
             meter.pause()
 
     def log(self, values: dict[str, float]) -> None:
