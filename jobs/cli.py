@@ -18,6 +18,7 @@ from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run as run_recipe
+from jobs.scoring.commands import score
 from jobs.training import TrainingError
 from jobs.training.commands import finetune, train
 from pipeline.execution import ConservationError, StepError
@@ -170,6 +171,7 @@ def report(out: str) -> None:
 
 cli.add_command(train)
 cli.add_command(finetune)
+cli.add_command(score)
 
 
 def main(*command: str) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class Dialogue:
 
     task_id: str
     turns: tuple[str, ...]
-    inputs: tuple[Mapping[str, Any], ...]
-    outputs: tuple[Any, ...]
+    inputs: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Any]
     max_tokens: int
 
     def prompts(self, case: int) -> list[str]:
@@ -133,13 +133,7 @@ def mtpb(path: Path) -> list[Dialogue]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return [
-            Dialogue(
-                str(row["id"]),
-                tuple(row["prompts"]),
-                tuple(row["inputs"]),
-                tuple(row["outputs"]),
-                row["max_gen_length"],
-            )
+            Dialogue(str(row["id"]), tuple(row["prompts"]), row["inputs"], row["outputs"], row["max_gen_length"])
             for row in rows
         ]
     except (KeyError, TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ Several GPUs: `torchrun --nproc-per-node 8 -m jobs.training.commands train …`.
 
 import functools
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import asdict
@@ -68,7 +69,7 @@ def train(tokens: Path, size: str, out: Path, **options: Any) -> None:
     settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
     torch.manual_seed(options["seed"])
     model = CodeGen(settings, options.pop("recompute"))
-    begun = {"tokens": digest(tokens / "_manifest.json"), "model": size}
+    begun = {"tokens": json.loads((tokens / "_manifest.json").read_text())["fingerprint"], "model": size}
     work(model, rows, tokenizer, out, begun, LEARNING_RATES[size], options)
 
 
