@@ -14,6 +14,7 @@ from rich.table import Table
 from jobs import why
 from jobs.attribution import write_attribution
 from jobs.curate import curation, estimate
+from jobs.demo import demo
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
@@ -21,6 +22,7 @@ from jobs.run import run as run_recipe
 from jobs.scoring.commands import score
 from jobs.training import TrainingError
 from jobs.training.commands import finetune, train
+from jobs.training.export import export
 from pipeline.execution import ConservationError, StepError
 from pipeline.plan import Plan, PlanError, describe
 from pipeline.sources import SourceError
@@ -171,7 +173,9 @@ def report(out: str) -> None:
 
 cli.add_command(train)
 cli.add_command(finetune)
+cli.add_command(export)
 cli.add_command(score)
+cli.add_command(demo)
 
 
 def main(*command: str) -> None:
