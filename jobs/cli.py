@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -45,6 +46,7 @@ def cli() -> None:
 @click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
 @click.option("--workers", type=click.IntRange(min=1), help="Overrides engine.workers.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Of git sources, only what changed from that day on.")
 @click.option("--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits.")
 def run(
     recipe: Path | None,
@@ -53,6 +55,7 @@ def run(
     runner: str | None,
     workers: int | None,
     overrides: tuple[str, ...],
+    since: datetime | None,
     replace: bool,
 ) -> None:
     """Curates what RECIPE names; without one, the packages of this Python environment."""
@@ -60,6 +63,8 @@ def run(
     chosen = [("engine.kind", engine), ("engine.runner", runner), ("engine.workers", workers)]
     settings = [*overrides, *(f"{key}={value}" for key, value in chosen if value is not None)]
     loaded = load_recipe(path, settings)
+    if since:
+        loaded = loaded.increment(since.date())
     store = Store(out or f"out/{path.stem}")
     _log_to(store)
     worked = run_recipe(loaded, store, replace)

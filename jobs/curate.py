@@ -14,9 +14,11 @@ import pyarrow as pa
 from jobs.against import SIGNATURES, earlier_signatures
 from jobs.recipe import (
     ArchiveSource,
+    BigQuerySource,
     DecontaminateBlock,
     DirectorySource,
     EnvironmentSource,
+    GitSource,
     JsonlSource,
     ParquetSource,
     Recipe,
@@ -27,18 +29,21 @@ from jobs.recipe import (
 from pipeline.plan import Elsewhere, Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
+from pipeline.sources.bigquery import DAYS_KEPT, queries
+from pipeline.sources.bigquery import BigQuerySource as BigQuery
 from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
+from pipeline.sources.git import GitSource as Git
 from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
 from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
 from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
-from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
+from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
-from transforms.families import FAMILIES, PAIRS, Families, Holdings, SharedContents, SumPairs
+from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseScan
@@ -64,6 +69,8 @@ SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
+BEST_FIRST = ("ineligible", "forked", "license_rank", "repo", "path")
+"""The order in which the survivor of like files is chosen."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
 MEGABYTES_PER_CORE_SECOND = 0.6
@@ -108,8 +115,8 @@ class _Curation:
         return [
             self._ingest(),
             *(self._license() if self.recipe.license.enabled else []),
-            *(self._groups() if self._finds_copies else []),
             *(self._families() if self.recipe.dedup.repositories.enabled else []),
+            *(self._groups() if self._finds_copies else []),
             self._annotate(),
             *self._copies(),
             self._select(),
@@ -197,7 +204,8 @@ class _Curation:
     def _groups(self) -> list[Step]:
         dedup = self.recipe.dedup
         bands, rows = optimal_bands(dedup.near.threshold, dedup.near.permutations)
-        order = pa.schema([*Preference().adds, SOURCE_ROW.field("repo"), SOURCE_ROW.field("path")])
+        best_first = (*self._forks.adds, *Preference().adds, *SOURCE_ROW)
+        order = pa.schema([next(column for column in best_first if column.name == name) for name in BEST_FIRST])
         buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
         licenses, transforms = self._licensed()
         read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
@@ -207,10 +215,10 @@ class _Curation:
             (
                 Emit(
                     (Input("files", _distinct(read)), *licenses),
-                    (*transforms, self._cheap_rules, Preference()),
+                    (*transforms, self._cheap_rules, Preference(), self._forks),
                     buckets,
                 ),
-                *(Emit((given,), (mark,), buckets) for given, mark in self._earlier(*same)),
+                *(Emit((given,), (mark, Forks()), buckets) for given, mark in self._earlier(*same)),
             ),
             key="key",
             order=("check", *order.names, "row_id"),
@@ -218,10 +226,19 @@ class _Curation:
             reduce=BucketEdges(earlier_from=len(self.splits) << ROW_BITS if self.against else None),
             output=Output("_work/edges", tuple(BucketEdges().schema.names)),
         )
-        tied = tuple(Components().schema.names)
+        tied, edges = tuple(Components().schema.names), tuple(SpanningForest().schema.names)
+        forest = Shuffle(
+            "forest",
+            (Emit((Input("_work/edges", edges),)),),
+            key="left",
+            order=("right", "exact"),
+            partitions=self.duplicate_partitions,
+            reduce=SpanningForest(),
+            output=Output("_work/forest", edges),
+        )
         components = Shuffle(
             "components",
-            (Emit((Input("_work/edges", tuple(BucketEdges().schema.names)),)),),
+            (Emit((Input("_work/forest", edges),)),),
             key="left",
             order=("right", "exact"),
             partitions=1,
@@ -242,7 +259,7 @@ class _Curation:
             reduce=Beside(),
             homeward=True,
         )
-        return [candidates, components, beside]
+        return [candidates, forest, components, beside]
 
     def _earlier(self, *columns: str) -> Iterator[tuple[Input, Earlier]]:
         """The files that earlier runs kept, as shards after those of `files`, and what marks them as such."""
@@ -258,12 +275,23 @@ class _Curation:
     # families: repositories that share most of their contents
 
     def _families(self) -> list[Step]:
-        pairs = tuple(PAIRS.names)
+        held, pairs, repositories = tuple(Holdings().schema.names), tuple(PAIRS.names), self.recipe.dedup.repositories
+        licenses, rule = self._licensed()
+        read = _distinct(("repo", "content_id", "shingles", *self._cheap_rules.reads))
+        holdings = Shuffle(
+            "holdings",
+            (Emit((Input("files", read), *licenses), (*rule, self._cheap_rules, Preference()), Held()),),
+            key="repo",
+            order=("key", "ineligible"),
+            partitions=self.partitions,
+            reduce=Holdings(),
+            output=Output("_work/holdings", held),
+        )
         shared = Shuffle(
             "shared",
-            (Emit((Input("files", Holdings().reads),), (), Holdings()),),
+            (Emit((Input("_work/holdings", held),)),),
             key="key",
-            order=("repo",),
+            order=("precedence", "repo"),
             partitions=self.partitions,
             reduce=SharedContents(),
             output=Output("_work/shared", pairs),
@@ -272,7 +300,7 @@ class _Curation:
             "pairs",
             (Emit((Input("_work/shared", pairs),)),),
             key="left",
-            order=("right", "shared"),
+            order=("right", "shared", "kept"),
             partitions=self.partitions,
             reduce=SumPairs(),
             output=Output("_work/pairs", pairs),
@@ -283,10 +311,14 @@ class _Curation:
             key="left",
             order=("right",),
             partitions=1,
-            reduce=Families(self.recipe.dedup.repositories.share),
+            reduce=Families(repositories.share, repositories.fork_share),
             output=Output("families", tuple(FAMILIES.names)),
         )
-        return [shared, summed, families]
+        return [holdings, shared, summed, families]
+
+    @property
+    def _forks(self) -> Forks:
+        return Forks(("families",) if self.recipe.dedup.repositories.keep == "one" else ())
 
     @property
     def _cheap_rules(self) -> CheapRules:
@@ -329,9 +361,10 @@ class _Curation:
     # copies: each file's cluster, survivor and final licence
 
     def _copies(self) -> list[Step]:
-        near = self.recipe.dedup.near
-        verdicts = Verdicts(near.threshold, self._license_rule, against=bool(self.against))
-        sent = _distinct((*verdicts.reads, *Preference().adds.names))
+        near, repositories = self.recipe.dedup.near, self.recipe.dedup.repositories
+        forks = repositories.fork_share if repositories.keep == "one" else None
+        verdicts = Verdicts(near.threshold, self._license_rule, against=bool(self.against), fork_share=forks)
+        sent = _distinct((*verdicts.reads, *BEST_FIRST))
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
         read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
@@ -348,6 +381,7 @@ class _Curation:
                 self._cheap_rules,
                 self._content_rules,
                 Preference(),
+                self._forks,
                 OwnReason(),
                 Where("compared", ShingleSets(near.ngram)),
                 *((Unmeasured(pa.schema([LOCATION])),) if self.against else ()),
@@ -357,14 +391,14 @@ class _Curation:
         signed = ("row_id", "repo", "path", "content_id", "license", "license_class", "shingles", "shingle_set")
         nothing = Unmeasured(pa.schema([COPIES.field(name) for name in ("license_evidence", "reason", "detail")]))
         earlier = (
-            Emit((given, *groups), (mark, nothing, Met()), columns=sent, where="met")
+            Emit((given, *groups), (mark, Forks(), nothing, Met()), columns=sent, where="met")
             for given, mark in self._earlier(*signed)
         )
         verdict = Shuffle(
             "verdicts",
             (judged, *earlier),
             key="component",
-            order=("ineligible", "license_rank", "repo", "path", "row_id"),
+            order=(*BEST_FIRST, "row_id"),
             partitions=self.duplicate_partitions,
             reduce=verdicts,
             output=Output("_work/verdicts", tuple(COPIES.names), where=IS_OWN.name if self.against else None),
@@ -379,6 +413,7 @@ class _Curation:
         redact = Where("kept", Redact()) if recipe.pii.enabled else Unredacted()
         is_arrow = recipe.output.format == "arrow"
         measured = (*TextMeasures().adds.names, "language_type", "language_by")
+        about_repo = ("repo_last_commit", "repo_authors")
         corpus = Output(
             "corpus",
             (
@@ -399,6 +434,7 @@ class _Curation:
                     "cluster",
                     "pii_kinds",
                     "toxicity",
+                    *about_repo,
                     *measured,
                 ),
             ),
@@ -422,7 +458,7 @@ class _Curation:
             ),
             shards=recipe.output.shards,
             inputs=(
-                Input("files", (*SOURCE_ROW.names[:7], "language", *measured, *minhash.adds.names)),
+                Input("files", (*SOURCE_ROW.names[:7], *about_repo, "language", *measured, *minhash.adds.names)),
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
             ),
@@ -491,10 +527,14 @@ def _source(block: SourceBlock) -> Source:
             return Archives(block.uri)
         case DirectorySource():
             return Directories(block.uri)
+        case GitSource():
+            return Git(block.uri, block.revision, block.since)
         case ParquetSource():
             return Parquet(block.uri, Columns(**block.columns))
         case JsonlSource():
             return Jsonl(block.uri, Columns(**block.columns))
+        case BigQuerySource():
+            return BigQuery(**block.model_dump(exclude={"kind", "columns"}), columns=Columns(**block.columns))
 
 
 def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
@@ -535,6 +575,7 @@ def estimate(plan: Plan) -> list[str]:
         f"about {core_seconds / 60:,.1f} core minutes, at {MEGABYTES_PER_CORE_SECOND} MB/s a core",
         f"about {core_seconds / 3600 * DOLLARS_PER_CORE_HOUR:,.2f} $ on Dataflow workers, at "
         f"{DOLLARS_PER_CORE_HOUR} $ a vCPU hour, without storage and shuffle",
+        *(f"BigQuery {query.cost}, unless it was asked within {DAYS_KEPT} days" for query in queries(first.splits)),
     ]
 
 

@@ -2,13 +2,16 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.sources.bigquery import is_emulator
 from transforms.quality import PRESETS
 
 LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
@@ -42,6 +45,15 @@ class DirectorySource(Block):
     uri: str
 
 
+class GitSource(Block):
+    """Git repositories, read at `revision` or the default branch; with `since` only what changed from that day on."""
+
+    kind: Literal["git"]
+    uri: str
+    revision: str | None = None
+    since: date | None = None
+
+
 class ParquetSource(Block):
     """Parquet files with a row per file."""
 
@@ -58,8 +70,37 @@ class JsonlSource(Block):
     columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
 
 
+class BigQuerySource(Block):
+    """What a query gives, or Google's tables of GitHub repositories, with a row per file."""
+
+    kind: Literal["bigquery"]
+    project: str = Field(pattern=r"^[A-Za-z0-9:._-]+$")
+    query: str | None = Field(default=None, min_length=1)
+    preset: Literal["github_repos", "github_repos_sample"] | None = None
+    dataset: str = Field(default="bigquery-public-data.github_repos", pattern=r"^[A-Za-z0-9:._-]+\.\w+$")
+    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+    max_bytes_billed: int = Field(default=1 << 40, gt=0)
+    api_endpoint: str | None = None
+    storage_endpoint: str | None = None
+
+    @field_validator("api_endpoint", "storage_endpoint")
+    @classmethod
+    def _safe(cls, endpoint: str | None) -> str | None:
+        if endpoint and not is_emulator(endpoint) and not re.fullmatch(r"(https://)?[\w.-]+(:\d+)?/?", endpoint):
+            raise ValueError("an endpoint is https://host, without a login, or an emulator at http://127.0.0.1:port")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "BigQuerySource":
+        if (self.query is None) == (self.preset is None):
+            raise ValueError("name either a query or a preset")
+        if self.preset and self.columns:
+            raise ValueError("columns belongs to query; a preset knows its own")
+        return self
+
+
 SourceBlock = Annotated[
-    EnvironmentSource | ArchiveSource | DirectorySource | ParquetSource | JsonlSource,
+    EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource | BigQuerySource,
     Field(discriminator="kind"),
 ]
 
@@ -130,10 +171,16 @@ class NearBlock(Block):
 
 
 class RepositoriesBlock(Block):
-    """Families of repositories: those that hold at least `share` of the smaller one's contents both. Drops nothing."""
+    """Families of repositories: those that hold at least `share` of the smaller one's contents both.
+
+    Of those that hold at least `fork_share` of the larger one's, too, `keep: one` keeps one, and drops all files of
+    the others; `all` only tells of them.
+    """
 
     enabled: bool = True
     share: float = Field(default=0.5, gt=0, le=1)
+    keep: Literal["all", "one"] = "all"
+    fork_share: float = Field(default=0.8, gt=0, le=1)
 
 
 class DedupBlock(Block):
@@ -145,9 +192,11 @@ class DedupBlock(Block):
     against: list[str] = []
 
     @model_validator(mode="after")
-    def _against_something(self) -> "DedupBlock":
+    def _possible(self) -> "DedupBlock":
         if self.against and not (self.exact.enabled or self.near.enabled):
             raise ValueError("against needs exact or near to be enabled")
+        if self.repositories.keep == "one" and not (self.repositories.enabled and self.exact.enabled):
+            raise ValueError("repositories.keep: one needs repositories and exact to be enabled")
         return self
 
 
@@ -214,6 +263,16 @@ class Recipe(Block):
     engine: EngineBlock = EngineBlock()
     seed: int = 0
 
+    def increment(self, since: date) -> "Recipe":
+        """The same recipe for what changed from a day on in its git sources. Raises RecipeError where it has none."""
+        if not any(isinstance(source, GitSource) for source in self.sources):
+            raise RecipeError("--since: the recipe has no source of kind git; leave it out, or add one")
+        sources = [
+            source.model_copy(update={"since": since}) if isinstance(source, GitSource) else source
+            for source in self.sources
+        ]
+        return self.model_copy(update={"sources": sources})
+
     def identity(self) -> dict[str, Any]:
         """Everything that shapes the data: two runs with the same identity may share an output location."""
         return json.loads(self.model_dump_json(exclude={"engine"}))
@@ -273,7 +332,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
     # The name of a union's member stands in the location, but not in the file.
-    kinds = {"environment", "archive", "directory", "parquet", "jsonl"}
+    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
     line = _line(tree, place)

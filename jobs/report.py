@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.storage import Manifest, Store
+from pipeline.storage import ROW_BITS, Manifest, Store
+from schemas.datasets import CAPPED
+from transforms.license_inheritance import NOT_ALL_HEARD
 
 RULES = (
     "input",
@@ -19,6 +21,7 @@ RULES = (
     "toxicity",
     "contaminated",
     "pii",
+    "duplicate.repository",
     "duplicate.exact",
     "duplicate.near",
 )
@@ -26,18 +29,23 @@ RULES = (
 
 REASONS = {
     "input": "It could not be read as a text file.",
-    "input.bomb": "The archive unpacks to far more than it weighs; what came before the bound was read.",
+    "input.altered": "Its bytes in the source are not those of its blob id, as where a table's text is not the file's.",
+    "input.bomb": "The archive or repository unpacks to far more than it weighs; what came before the bound was read.",
     "input.binary": "It holds a NUL byte, so it is no text.",
-    "input.corrupt": "The file is damaged, and what is left cannot be read.",
+    "input.corrupt": "The file is damaged or a part of it is missing, and what is left cannot be read.",
     "input.corrupt_archive": "The archive is damaged or cut short; what came before the damage was read.",
     "input.empty": "It has no content.",
     "input.empty_archive": "The archive holds no file.",
+    "input.git_lfs_pointer": "It is the pointer that Git LFS keeps in the place of a file stored elsewhere.",
     "input.malformed_json": "The line is not the JSON object that the source promises.",
+    "input.no_content": "The source has a row for it, and no content.",
     "input.not_regular": "It is a link, a device or another member that is no regular file.",
     "input.not_utf8": "Its bytes are not valid UTF-8.",
+    "input.submodule": "It is a submodule: another repository, named by a commit and not held in this one.",
     "input.too_large": "It is larger than the recipe's bound on file size.",
+    "input.truncated": "The source holds a part of its bytes, or none of them.",
     "input.unreadable": "It could not be opened or read, for example for want of permission.",
-    "input.unsafe_path": "Its name leads out of the archive.",
+    "input.unsafe_path": "Its name leads out of the archive or repository.",
     "language": "The recipe does not keep its language.",
     "language.not_selected": "Its language is not among those that the recipe keeps.",
     "language.unknown": "No language was recognised from its name and content.",
@@ -66,6 +74,7 @@ REASONS = {
     "pii": "It holds personal data or secrets, and the recipe drops such files whole.",
     "duplicate": "Another file stands for it.",
     "duplicate.exact": "Byte for byte the same as a file that is kept.",
+    "duplicate.repository": "Its repository is a fork, by the share of contents in both, of one that is kept.",
     "duplicate.near": "Its measured similarity to a file that is kept reaches the recipe's threshold.",
 }
 """What a reason says of a file. A name that is not here has the words of the family before its dot."""
@@ -81,8 +90,6 @@ LISTED = 20
 """Entries of a kind that the page shows."""
 BINS = 20
 """Steps of similarity, each 0.05 wide."""
-COPY_EVIDENCE = r"(^|; )(near copy \([0-9.]+\)|copy): "
-"""What the evidence of a file tells when its licence comes from an exact or a near copy."""
 NAME_LENGTH = 120
 NOTHING = pa.array([], pa.int64())
 
@@ -108,10 +115,17 @@ def summarize(store: Store) -> dict[str, Any]:
     - `reasons`: decision, reason (null for kept), rows, bytes; in the order of the rules, kept last
     - `languages`: language (null where none was found), rows, kept, bytes, bytes_kept; largest first
     - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
-      both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence
+      both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence, and
+      `turned`, from what to what (from, to, rows, kept), largest first;
+      `not_all_heard`: files with more near copies than are asked for their licence, none of which changed it
     - `duplicates`: `exact` and `near` (rows, bytes), dropped; `survivors`: files that stand for them;
       `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
-      `similarities` of the near ones (from, to, rows)
+      `similarities` of the near ones (from, to, rows); `buckets` of more candidates than usual (file: the first,
+      exact or of bands, files in the largest, number of such buckets), whose files were all compared none the less;
+      `capped`: kept files that were like so many that they were compared with some of them only
+    - `families` of repositories that share most of their contents: families, repositories in them, forks, `largest`
+      (family, repositories, forks); `dropped` for being forks (rows, bytes, and `alone`: rows whose content no kept
+      file has); null where the run did not look for them
     - `repositories`: `rows` (their number), `kept` (those with a kept file), `largest` by files
     - `corpus`: rows, bytes on storage, shards, format
     - `tokens`: blocks, block, tokens (padding of last blocks too), bytes; null where the run made none
@@ -121,11 +135,14 @@ def summarize(store: Store) -> dict[str, Any]:
     """
     ledger, copies, corpus = (store.committed(name) for name in ("ledger", "copies", "corpus"))
     fates = _fates(store)
-    licenses = _licenses(store)
+    told = _copies(store)
+    dropped = _rows(fates["reasons"], "reason", "duplicate.repository") | {"alone": told["alone"]}
+    families = _families(store)
     summary = fates | {
-        "licenses": licenses["licenses"],
-        "duplicates": fates["duplicates"] | {"similarities": licenses["similarities"]},
-        "complete": fates["complete"] and licenses["complete"],
+        "licenses": told["licenses"],
+        "duplicates": fates["duplicates"] | told["duplicates"] | {"buckets": _buckets(store)},
+        "families": families and families | {"dropped": dropped},
+        "complete": fates["complete"] and told["complete"],
         "corpus": {
             "rows": corpus.rows,
             "bytes": corpus.bytes,
@@ -226,7 +243,7 @@ def _fates(store: Store) -> dict[str, Any]:
         for totals in (fates, languages, repositories):
             totals.add(table)
         survivors.add(
-            table.filter(pc.and_(pc.is_valid(table["survivor"]), pc.starts_with(table["reason"], "duplicate.")))
+            table.filter(pc.is_in(table["reason"], value_set=pa.array(["duplicate.exact", "duplicate.near"])))
         )
     reasons = sorted(fates.table().to_pylist(), key=_place)
     found, standing = repositories.table(), survivors.table()
@@ -258,8 +275,8 @@ def _rows(reasons: list[dict[str, Any]], key: str, value: str) -> dict[str, int]
     return {name: sum(entry[name] for entry in chosen) for name in ("rows", "bytes")}
 
 
-def _without(entry: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name != key}
+def _without(entry: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in keys}
 
 
 def family(reason: str) -> str:
@@ -277,38 +294,113 @@ def _place(entry: dict[str, Any]) -> tuple[int, str, int, str, str]:
     return rank, name, -entry["rows"], entry["reason"], entry["decision"]
 
 
-def _licenses(store: Store) -> dict[str, Any]:
-    """What the copies tell: licences by expression and class, and how alike near duplicates are."""
-    sums = ("rows", "kept", "made_stricter", "made_stricter_kept")
+COPIES_READ = ("license", "license_class", "license_evidence", "reason", "detail", "similarity")
+
+
+def _copies(store: Store) -> dict[str, Any]:
+    """What the copies tell: licences by expression and class, and what duplicates are like."""
+    sums = ("rows", "kept", "made_stricter", "made_stricter_kept", "not_all_heard")
     classes, expressions = Totals(("license_class",), sums), Totals(("license", "license_class"), sums)
+    turned = Totals(("from", "to"), ("rows", "kept"))
     similarities = np.zeros(BINS, np.int64)
-    columns = ("license", "license_class", "license_evidence", "reason", "similarity")
-    for table in _batches(store, "copies", columns):
+    alone = capped = 0
+    for table in _with_own_license(store, COPIES_READ):
         kept = pc.is_null(table["reason"])
-        stricter = pc.fill_null(pc.match_substring_regex(table["license_evidence"], COPY_EVIDENCE), False)
+        stricter = pc.not_equal(pc.fill_null(table["license"], ""), pc.fill_null(table["own"], ""))
+        not_all_heard = pc.fill_null(pc.match_substring(table["license_evidence"], NOT_ALL_HEARD), False)
         near = table.filter(pc.equal(table["reason"], "duplicate.near"))["similarity"].drop_null().to_numpy()
         similarities += np.bincount(np.clip((near * BINS).astype(int), 0, BINS - 1), minlength=BINS)
+        forked = pc.equal(table["reason"], "duplicate.repository")
+        alone += pc.sum(pc.and_(forked, pc.is_null(table["similarity"]))).as_py() or 0
+        capped += pc.sum(pc.and_(kept, pc.starts_with(table["detail"], CAPPED))).as_py() or 0
         table = _with_counts(
             table,
             rows=pa.repeat(pa.scalar(1), table.num_rows),
             kept=pc.cast(kept, pa.int64()),
             made_stricter=pc.cast(stricter, pa.int64()),
             made_stricter_kept=pc.cast(pc.and_(kept, stricter), pa.int64()),
+            not_all_heard=pc.cast(not_all_heard, pa.int64()),
         )
         classes.add(table)
         expressions.add(table)
+        changed = table.filter(stricter)
+        turned.add(changed.append_column("from", changed["own"]).append_column("to", changed["license"]))
     by_class = classes.table().to_pylist()
     return {
         "licenses": {
-            "classes": [_without(entry, "made_stricter_kept") for entry in by_class],
-            "expressions": [_without(entry, "made_stricter_kept") for entry in expressions.table().to_pylist()],
+            "classes": [_without(entry, "made_stricter_kept", "not_all_heard") for entry in by_class],
+            "expressions": [
+                _without(entry, "made_stricter_kept", "not_all_heard") for entry in expressions.table().to_pylist()
+            ],
             "made_stricter": sum(entry["made_stricter"] for entry in by_class),
             "made_stricter_kept": sum(entry["made_stricter_kept"] for entry in by_class),
+            "turned": turned.table().to_pylist(),
+            "not_all_heard": sum(entry["not_all_heard"] for entry in by_class),
         },
-        "similarities": [
-            {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows} for bin, rows in enumerate(similarities.tolist())
-        ],
-        "complete": expressions.complete,
+        "duplicates": {
+            "similarities": [
+                {"from": bin / BINS, "to": (bin + 1) / BINS, "rows": rows}
+                for bin, rows in enumerate(similarities.tolist())
+            ],
+            "capped": capped,
+        },
+        "alone": alone,
+        "complete": expressions.complete and turned.complete,
+    }
+
+
+def _with_own_license(store: Store, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """The copies with the licence (`own`) that each file had before its copies were heard."""
+    is_measured = store.manifest("licenses") is not None
+    for shard, part in enumerate(store.committed("copies").shards):
+        before = [batch.column(0) for batch in store.read("licenses", shard, ("license",))] if is_measured else []
+        own = pa.chunked_array(before if is_measured else [pa.nulls(part.rows, pa.string())], pa.string())
+        if len(own) != part.rows:
+            raise ValueError(f"shard {shard} of copies holds {part.rows:,} files, of licenses {len(own):,}")
+        row = 0
+        for batch in store.read("copies", shard, columns):
+            yield pa.Table.from_batches([batch]).append_column("own", own.slice(row, batch.num_rows))
+            row += batch.num_rows
+
+
+def _buckets(store: Store) -> list[dict[str, Any]]:
+    """The largest buckets of candidates, by their first file: one content, or the bands that several contents share."""
+    if store.manifest("_work/edges") is None:
+        return []
+    found: dict[tuple[int, bool], list[int]] = {}
+    for table in _batches(store, "_work/edges", ("left", "exact", "bucket_size")):
+        for edge in table.filter(pc.is_valid(table["bucket_size"])).to_pylist():
+            found.setdefault((edge["left"], edge["exact"]), []).append(edge["bucket_size"])
+    largest = sorted(found.items(), key=lambda entry: (-max(entry[1]), entry[0]))[:LISTED]
+    return [
+        {"file": _file(store, row_id), "exact": exact, "files": max(sizes), "buckets": len(sizes)}
+        for (row_id, exact), sizes in largest
+    ]
+
+
+def _file(store: Store, row_id: int) -> str:
+    shard, row = row_id >> ROW_BITS, row_id & ((1 << ROW_BITS) - 1)
+    if shard >= len(store.committed("files").shards):
+        return "a file of an earlier run"
+    [found] = next(store.read("files", shard, ("repo", "path"), (row, row + 1))).to_pylist()
+    return f"{found['repo']}/{found['path']}"
+
+
+def _families(store: Store) -> dict[str, Any] | None:
+    """Families of repositories, and how many of them are forks of one another."""
+    if store.manifest("families") is None:
+        return None
+    families = Totals(("family",), ("rows", "forks"))
+    for table in _batches(store, "families", ("family", "fork_of")):
+        ones = pa.repeat(pa.scalar(1), table.num_rows)
+        families.add(_with_counts(table, rows=ones, forks=pc.cast(pc.is_valid(table["fork_of"]), pa.int64())))
+    found = families.table()
+    largest = found.slice(0, LISTED).rename_columns(["family", "repositories", "forks"]).to_pylist()
+    return {
+        "families": found.num_rows,
+        "repositories": pc.sum(found["rows"]).as_py() or 0,
+        "forks": pc.sum(found["forks"]).as_py() or 0,
+        "largest": largest,
     }
 
 

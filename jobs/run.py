@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ from jobs.curate import curation
 from jobs.progress import RUN, shown
 from jobs.recipe import EngineBlock, Recipe, RecipeError
 from pipeline.execution import Job
-from pipeline.plan import Plan
-from pipeline.storage import Store
+from pipeline.plan import Map, Plan
+from pipeline.sources.bigquery import queries
+from pipeline.storage import PROGRESS, Store
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,29 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
         pending = [step.name for step in job.prepare()]
         if not pending:
             return False
-        store.write_json(_description(recipe, plan), RUN)
+        answers = _answers(plan, pending)
+        if answers != (store.read_json(RUN) or {}).get("answers", {}):
+            # A query without an order may answer otherwise the next time: shards of two answers must not meet.
+            store.remove_folder(PROGRESS, plan.steps[0].name)
+        store.write_json(_description(recipe, plan) | {"answers": answers}, RUN)
         log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
         with shown(store):
             run_on(recipe.engine, job)
         log.info("run ended")
     return True
+
+
+def _answers(plan: Plan, pending: list[str]) -> dict[str, str]:
+    """Has BigQuery answer the plan's queries, unless all files are there already: table → when it was made."""
+    first = plan.steps[0]
+    if not isinstance(first, Map) or first.name not in pending:
+        return {}
+    answers = {}
+    for query in queries(first.splits):
+        print(f"BigQuery {query.cost}", file=sys.stderr, flush=True)
+        answers[query.table] = query.ask()
+        log.info("query answered", extra={"bytes": query.size, "dataset": query.dataset, "table": query.table})
+    return answers
 
 
 def run_on(engine: EngineBlock, job: Job) -> None:

@@ -18,6 +18,10 @@ SOURCE_ROW = pa.schema(
         field("content_id", pa.string(), "git blob id, 40 hex digits; null where the bytes were not read"),
         field("content", pa.string(), "the text, unchanged; null where `input_reason` says why"),
         field("claimed_license", pa.string(), "licence that the source itself states for the file's repository"),
+        field("repo_last_commit", pa.timestamp("s", "UTC"), "when the revision was committed; null unless from git"),
+        field(
+            "repo_authors", pa.int32(), "addresses of authors in the history up to the revision; null unless from git"
+        ),
         field("input_reason", pa.string(), "why no text could be read: a dotted name such as input.not_utf8"),
         field("input_detail", pa.string(), "the value and the bound, or the error, behind `input_reason`"),
     ]
@@ -57,6 +61,9 @@ COPIES = pa.schema(
     ]
 )
 """What became of each row of `files`, aligned with it shard by shard and row by row."""
+
+CAPPED = "compared with "
+"""How the detail of a kept file begins that was not compared with all files like it."""
 
 LEDGER = pa.schema(
     [

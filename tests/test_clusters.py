@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clusters import BucketEdges, Buckets, Components, band_keys, components, optimal_bands
+from transforms.clusters import (
+    EDGES,
+    BucketEdges,
+    Buckets,
+    Components,
+    SpanningForest,
+    band_keys,
+    components,
+    optimal_bands,
+)
 from transforms.minhash import MinHash
 
 BANDS, ROWS = 25, 10
@@ -176,3 +185,21 @@ def test_components_are_those_of_a_search_from_every_row(edges: list[tuple[int, 
     rows, component = components(pairs[:, 0], pairs[:, 1])
     assert dict(zip(rows.tolist(), component.tolist(), strict=True)) == expected
     assert rows.tolist() == sorted(expected)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(row_ids, row_ids), max_size=40), st.integers(1, 5))
+def test_a_forest_has_the_components_of_all_edges(edges: list[tuple[int, int]], parts: int) -> None:
+    """Whichever edges are looked at together; and no more edges than files where they are looked at at once."""
+
+    def batch(pairs: list[tuple[int, int]]) -> pa.RecordBatch:
+        rows = [{"left": left, "right": right, "exact": False} for left, right in sorted(pairs)]
+        return pa.RecordBatch.from_pylist(rows, pa.schema([EDGES.field(name) for name in SpanningForest.reads]))
+
+    prune, join = SpanningForest().load(), Components().load()
+    pruned = [prune(batch([edge for edge in edges if edge[0] % parts == part])) for part in range(parts)]
+    tied = {(edge["left"], edge["right"]) for part in pruned for edge in part.to_pylist()}
+    expected = {row["row_id"]: row["component"] for row in join(batch(edges)).to_pylist()}
+    found = {row["row_id"]: row["component"] for row in join(batch(list(tied))).to_pylist()}
+    assert {row: found.get(row, row) for row in expected} == expected
+    assert prune(batch(edges)).num_rows <= max(len(expected) - 1, 0)

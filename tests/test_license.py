@@ -58,6 +58,7 @@ def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None)
             "license_granted": pa.array(found, pa.string()),
             "license_scope": pa.array(scopes, pa.string()),
             "license_evidence": pa.array(evidence, pa.string()),
+            "license_paths": pa.nulls(len(rows), LicenseScan.adds.field("license_paths").type),
             "claimed_license": pa.array([claim] * len(rows), pa.string()),
         }
     )
@@ -82,7 +83,7 @@ def test_tags_headers_and_texts_without_a_licence(scan) -> None:
     assert tag["license_evidence"].startswith("spdx-tag lines 1 score 100: ")
     assert (header["license_found"], header["license_scope"]) == ("GPL-2.0-or-later", "file")
     assert header["license_evidence"] == "header lines 2-5 score 100: GPL-2.0-or-later"
-    nothing = {"license_found": None, "license_granted": None, "license_scope": None, "license_evidence": None}
+    nothing = dict.fromkeys(LicenseScan.adds.names)
     assert plain == missing == empty == nothing
 
 
@@ -136,39 +137,174 @@ def test_result_does_not_depend_on_the_batch(scan) -> None:
     assert scan(*reversed(files)) == list(reversed(scan(*files)))
 
 
+GPL_3 = "License :: OSI Approved :: GNU General Public License v3 (GPLv3)"
 METADATA = [
-    ("pyproject.toml", '[project]\nname = "x"\nlicense = "MIT"\n', "MIT"),
-    ("pyproject.toml", '[project]\nlicense = {text = "Apache 2.0"}\n', "Apache-2.0"),
-    ("pyproject.toml", '[project]\nclassifiers = ["License :: OSI Approved :: MIT License"]\n', "MIT"),
-    ("pyproject.toml", '[tool.poetry]\nlicense = "gpl-2.0+"\n', "GPL-2.0-or-later"),
-    ("pyproject.toml", '[project\nlicense = "MIT"\n', "MIT"),
-    ("setup.cfg", "[metadata]\nlicense = BSD-3-Clause\n", "BSD-3-Clause"),
-    ("setup.cfg", "license = GPLv3\n[metadata", "GPL-3.0-only"),
-    ("setup.py", 'from setuptools import setup\nsetup(name="x", license="LGPL-2.1")\n', "LGPL-2.1-only"),
-    ("x-1.dist-info/METADATA", "Name: x\nLicense: MIT License\n\nLike the GPL, but free.\n", "MIT"),
-    ("x.egg-info/PKG-INFO", "License-Expression: MIT OR gpl-2.0\nLicense: other\n", "GPL-2.0-only OR MIT"),
-    ("package.json", '{"license": "ISC"}', "ISC"),
-    ("package.json", '{"licenses": [{"type": "MIT"}, {"type": "Apache-2.0"}]}', "Apache-2.0 OR MIT"),
-    ("package.json", '{"license": "UNLICENSED"}', "LicenseRef-scancode-proprietary-license"),
-    ("package.json", '{"name": "x",\n "license": "MIT",,}', "MIT"),
-    ("composer.json", '{"license": ["MIT", "GPL-3.0-only"]}', "GPL-3.0-only OR MIT"),
-    ("Cargo.toml", '[package]\nlicense = "MIT/Apache-2.0"\n', "Apache-2.0 OR MIT"),
-    ("pom.xml", "<licenses><license><name>Apache License, Version 2.0</name></license></licenses>", "Apache-2.0"),
-    ("debian/copyright", "Files: *\nLicense: Expat\n\nFiles: debian/*\nLicense: GPL-3+\n", "MIT"),
-    ("x.gemspec", 'Gem::Specification.new do |s|\n  s.licenses = ["MIT"]\nend\n', "MIT"),
-    ("package.json", '{"license": "Ask our lawyers"}', "LicenseRef-scancode-unknown"),
+    ("pyproject.toml", '[project]\nname = "x"\nlicense = "MIT"\n', "MIT", "project.license score 100"),
+    ("pyproject.toml", '[project]\nlicense = {text = "Apache 2.0"}\n', "Apache-2.0", "project.license score 100"),
+    (
+        "pyproject.toml",
+        '[project]\nclassifiers = ["License :: OSI Approved :: MIT License"]\n',
+        "MIT",
+        "project.classifiers score 100",
+    ),
+    (
+        "pyproject.toml",
+        '[project]\nlicense = "MIT AND GPL-2.0-only"\n',
+        "GPL-2.0-only AND MIT",
+        "project.license score 100",
+    ),
+    ("pyproject.toml", '[tool.poetry]\nlicense = "gpl-2.0+"\n', "GPL-2.0-or-later", "tool.poetry.license score 100"),
+    (
+        "pyproject.toml",
+        '[project]\nname = "x"\n[tool.poetry]\nlicense = "MIT"\n',
+        "MIT",
+        "tool.poetry.license score 100",
+    ),
+    ("pyproject.toml", '[tool.flit.metadata]\nlicense = "ISC"\n', "ISC", "tool.flit.metadata.license score 100"),
+    (
+        "pyproject.toml",
+        f'[project]\nlicense = {{text = "MIT"}}\nclassifiers = ["{GPL_3}"]\n',
+        "GPL-3.0-only",
+        "project.classifiers score 100",
+    ),
+    (
+        "pyproject.toml",
+        f'[project]\nlicense = "MIT OR GPL-3.0-only"\nclassifiers = ["{GPL_3}"]\n',
+        "GPL-3.0-only OR MIT",
+        "project.license score 100",
+    ),
+    ("pyproject.toml", '[project\nlicense = "MIT"\n', "MIT", "license score 100"),
+    ("setup.cfg", "[metadata]\nlicense = BSD-3-Clause\n", "BSD-3-Clause", "metadata.license score 100"),
+    ("setup.cfg", "license = GPLv3\n[metadata", "GPL-3.0-only", "license score 100"),
+    (
+        "setup.py",
+        'from setuptools import setup\nsetup(name="x", license="ISC")\n',
+        "ISC",
+        "license score 100, lines 2 score 100",
+    ),
+    ("x-1.dist-info/METADATA", "Name: x\nLicense: ISC\n\nLike the GPL, but free.\n", "ISC", "License score 100"),
+    (
+        "x.egg-info/PKG-INFO",
+        "License-Expression: MIT OR gpl-2.0\nLicense: other\n",
+        "GPL-2.0-only OR MIT",
+        "License-Expression score 100",
+    ),
+    ("package.json", '{"license": "ISC"}', "ISC", "license score 100"),
+    ("package.json", '{"license": {"type": "MIT", "url": "https://example.org"}}', "MIT", "license score 100"),
+    (
+        "package.json",
+        '{"licenses": [{"type": "MIT"}, {"type": "Apache-2.0"}]}',
+        "Apache-2.0 OR MIT",
+        "licenses score 100",
+    ),
+    ("package.json", '{"license": "MIT", "licenses": [{"type": "GPL-3.0"}]}', "GPL-3.0-only", "licenses score 100"),
+    ("package.json", '{"license": "UNLICENSED"}', "LicenseRef-scancode-proprietary-license", "license score 100"),
+    ("package.json", '{"name": "x",\n "license": "MIT",,}', "MIT", "license score 100"),
+    ("composer.json", '{"license": ["MIT", "GPL-3.0-only"]}', "GPL-3.0-only OR MIT", "license score 100"),
+    ("Cargo.toml", '[package]\nlicense = "MIT/Apache-2.0"\n', "Apache-2.0 OR MIT", "package.license score 100"),
+    (
+        "Cargo.toml",
+        '[package]\nlicense.workspace = true\n[workspace.package]\nlicense = "MPL-2.0"\n',
+        "MPL-2.0",
+        "workspace.package.license score 100",
+    ),
+    ("pom.xml", "<licenses><license><name>CDDL-1.0</name></license></licenses>", "CDDL-1.0", "licenses score 100"),
+    ("x.gemspec", 'Gem::Specification.new do |s|\n  s.licenses = ["MIT"]\nend\n', "MIT", "license score 100"),
+    ("package.json", '{"license": "Ask our lawyers"}', "LicenseRef-scancode-unknown", "license score 0"),
 ]
 
 
-@pytest.mark.parametrize(("path", "content", "expression"), METADATA)
-def test_package_metadata(scan, path: str, content: str, expression: str) -> None:
+@pytest.mark.parametrize(("path", "content", "expression", "place"), METADATA)
+def test_package_metadata(scan, path: str, content: str, expression: str, place: str) -> None:
     [row] = scan((path, content))
     assert row == {
         "license_found": expression,
         "license_granted": expression,
         "license_scope": "package",
-        "license_evidence": f"package-metadata: {expression}",
+        "license_evidence": f"package-metadata {place}: {expression}",
+        "license_paths": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("package.json", '{"license": "SEE LICENSE IN LICENSE.txt"}'),
+        ("Cargo.toml", '[package]\nlicense-file = "LICENSE"\n'),
+        ("pyproject.toml", '[project]\nlicense = {file = "LICENSE"}\n'),
+        ("pyproject.toml", '[project]\nclassifiers = ["License :: OSI Approved"]\n'),
+        ("setup.cfg", "[metadata]\nlicense = LICENSE.txt\n"),
+        ("go.mod", "module example.org/x\n"),
+    ],
+)
+def test_metadata_that_only_points_at_a_licence_declares_none(scan, path: str, content: str) -> None:
+    [row] = scan((path, content))
+    assert row["license_scope"] in (None, "file")
+    assert license_class(row["license_found"]) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "licenses"),
+    [
+        (
+            "debian/copyright",
+            "Format: x\nLicense: MIT\n\nFiles: *\nLicense: GPL-2+ with OpenSSL exception\n\nFiles: a?.c\n ./doc/*\n"
+            "License: GPL-2+ or Artistic, and ISC\n The text.\n\nLicense: GPL-2+\n The text.\n",
+            ["GPL-2.0-or-later", "(GPL-2.0-or-later OR Artistic-1.0-Perl) AND ISC"],
+        ),
+        (".reuse/dep5", "Format: x\n\nFiles: *\nLicense: CC0-1.0\n", ["CC0-1.0"]),
+        (
+            "sub/REUSE.toml",
+            'version = 1\n[[annotations]]\npath = ["a", "b\\\\*"]\nSPDX-License-Identifier = ["MIT", "ISC"]\n',
+            ["MIT AND ISC"],
+        ),
+        ("debian/copyright", "Files: *\nLicense: what the author says\n", ["LicenseRef-scancode-unknown"]),
+    ],
+)
+def test_licences_by_path(scan, path: str, content: str, licenses: list[str]) -> None:
+    [row] = scan((path, content))
+    assert [entry["license"] for entry in row["license_paths"]] == licenses
+    assert (row["license_scope"], license_class(row["license_found"])) == ("file", combine_strictest(licenses)[1])
+
+
+@pytest.mark.parametrize("content", ["version = [[", "Format: x\n", "Files:\nLicense:\n", "Files: *\n" * 9, "\0"])
+def test_broken_files_of_licences_by_path_speak_for_none(scan, content: str) -> None:
+    for row in scan(("REUSE.toml", content), (".reuse/dep5", content), ("debian/copyright", content)):
+        assert row["license_paths"] is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "to"),
+    [
+        ("free of charge, to any person", "free of charge for non-commercial use only, to any person"),
+        ("to deal\nin the Software without restriction", "to use\nthe Software for research purposes only"),
+        ("distribute, sublicense, and/or sell\ncopies of the Software", "and distribute copies, but not to sell them"),
+        ("following conditions:\n", "following conditions:\n\nUse for military purposes is prohibited.\n"),
+        ("SOFTWARE.\n", "SOFTWARE.\n\nYou may not use it to train machine learning models.\n"),
+    ],
+)
+def test_a_condition_written_into_a_permissive_licence(scan, changed: str, to: str) -> None:
+    text = MIT.replace(changed, to)
+    assert text != MIT
+    for row in scan(("LICENSE", text), ("a.c", f"/*\n{text}*/\n"), ("sub/LICENSE.md", " ".join(text.split()))):
+        assert license_class(row["license_granted"]) in ("unknown", "proprietary")
+
+
+def test_words_on_commerce_that_are_a_licences_own_change_nothing(scan) -> None:
+    keys = (
+        "unlicense",
+        "cc0-1.0",
+        "zlib",
+        "boost-1.0",
+        "apache-2.0",
+        "bsd-new",
+        "isc",
+        "wtfpl-2.0",
+        "python",
+        "ofl-1.1",
+    )
+    for row in scan(*((f"{key}/LICENSE", license_text(key)) for key in keys)):
+        assert "restricted" not in row["license_evidence"]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "package.json", "Cargo.toml", "pom.xml", "METADATA"])
@@ -199,6 +335,7 @@ def test_metadata_in_code_is_no_milder_than_its_header(scan) -> None:
         ("UNLICENSE", "directory"),
         ("Licence.md", "directory"),
         ("LICENSES/GPL-3.0-only.txt", "directory"),
+        ("COPYING3.LIB", "directory"),
         ("x-1.0.dist-info/licenses/LICENSE", "directory"),
         ("x-1.0.dist-info/licenses/AUTHORS", "file"),
         ("licenses/CHANGELOG.rst", "file"),
@@ -373,7 +510,7 @@ def test_claims_and_nothing_at_all() -> None:
     assert resolve(("a.py", None, None), claim="mit")["a.py"]["license"] == "MIT"
     claimed = resolve(("LICENSE", "MIT", "directory"), ("a.py", None, None), claim="gpl-2.0")["a.py"]
     assert (claimed["license"], claimed["license_class"]) == ("GPL-2.0-only", "copyleft")
-    assert claimed["license_evidence"] == "LICENSE: seen: MIT; source's claim: GPL-2.0-only"
+    assert claimed["license_evidence"] == "LICENSE: seen: MIT; source's claim score 100: GPL-2.0-only"
     nothing = {"row_id": 0, "license": None, "license_class": "unknown", "license_evidence": None}
     assert resolve(("a.py", None, None))["a.py"] == nothing
     assert resolve(("a.py", None, None), claim="other")["a.py"] == nothing
@@ -391,6 +528,7 @@ def test_repositories_do_not_mix() -> None:
             "license_granted": pa.array(["GPL-3.0-only", None, None, "MIT"], pa.string()),
             "license_scope": pa.array(["directory", None, None, "file"], pa.string()),
             "license_evidence": pa.array(["text", None, None, "header"], pa.string()),
+            "license_paths": pa.nulls(4, LicenseScan.adds.field("license_paths").type),
             "claimed_license": pa.array([None, None, None, None], pa.string()),
         }
     )

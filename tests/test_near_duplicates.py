@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.datasets import COPIES
 from transforms.clusters import BucketEdges, Buckets, Components, optimal_bands
-from transforms.license_inheritance import License, inherit
+from transforms.license_inheritance import NOT_ALL_HEARD, License, inherit
 from transforms.license_rule import LicenseRule
 from transforms.minhash import MinHash, ShingleSets
 from transforms.near_duplicates import Verdicts
@@ -190,6 +190,17 @@ def test_an_unmeasured_file_is_never_dropped() -> None:
     assert {row["reason"] for row in told.values()} == {None}
     assert told[0]["detail"] is None
     assert told[39]["detail"] == "compared with 5 of the files like it, not with all"
+
+
+def test_a_licence_that_was_not_looked_for_everywhere_is_told() -> None:
+    rare = [set(range(1000)) - {number} | {2000 + number} for number in range(40)]
+    tails = [{5000 + 1000 * number + offset for offset in range(380)} for number in range(40)]
+    licenses = ["GPL-2.0-only" if row % 2 else "MIT" for row in range(40)]
+    files = [file(row, rare[row] | tails[row], license=licenses[row]) for row in range(40)]
+    told = judge(files, indexed_above=1, max_candidates=5)
+    assert told[38]["license"] == "MIT"
+    assert told[38]["license_evidence"] == f"repository: LICENSE MIT; {NOT_ALL_HEARD}"
+    assert told[39]["license_evidence"] == "repository: LICENSE GPL-2.0-only"
 
 
 def test_boilerplate_of_many_contents_takes_one_survivor() -> None:

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.report import RULES, Totals, count, meaning, name, render, share, size, summarize, write_report
+from jobs.report import LISTED, RULES, Totals, count, meaning, name, render, share, size, summarize, write_report
 from pipeline.plan import Output
 from pipeline.storage import Manifest, Shard, ShardWriter, Store
 from schemas.datasets import COPIES, LEDGER, field
+from transforms.clusters import EDGES
+from transforms.families import FAMILIES
 
 SCRIPT = "evil/<script>alert('x')</script>"
 QUOTES = 'a"b&c/\u202eyp.tset'
@@ -109,7 +111,7 @@ def write(store: Store, output: Output, schema: pa.Schema, shards: Iterable[list
 
 def output_location(folder: Path, files: list[tuple] = FILES) -> Store:
     store = Store(str(folder))
-    ledger, copies, corpus = [], [], []
+    ledger, copies, corpus, own = [], [], [], []
     for row_id, (repo, path, bytes_, language, license, kind, evidence, reason, survivor, alike) in enumerate(files):
         fate = {"reason": reason, "survivor": survivor, "license": license}
         ledger.append(
@@ -120,10 +122,12 @@ def output_location(folder: Path, files: list[tuple] = FILES) -> Store:
         copies.append(
             {"row_id": row_id, "similarity": alike, "license_class": kind, "license_evidence": evidence} | fate
         )
+        own.append({"license": "MIT" if "copy" in (evidence or "") else license})
         if reason is None:
             corpus.append({"repo": repo, "path": path, "content": "secret = 'hunter2'"})
     write(store, Output("ledger", tuple(LEDGER.names)), LEDGER, [ledger[:5], ledger[5:]])
     write(store, Output("copies", tuple(COPIES.names)), COPIES, [copies[:5], copies[5:]])
+    write(store, Output("licenses", ("license",)), pa.schema([COPIES.field("license")]), [own[:5], own[5:]])
     arrow = Output("corpus", tuple(CORPUS.names), format="arrow", file_name="data-{shard:05d}-of-{shards:05d}.arrow")
     write(store, arrow, CORPUS, [corpus[:1], corpus[1:]])
     return store
@@ -188,6 +192,10 @@ def test_languages_licenses_and_repositories(tmp_path: Path) -> None:
     gpl = {"license": "GPL-2.0-only", "license_class": "copyleft", "rows": 1, "kept": 0, "made_stricter": 1}
     assert gpl in licenses["expressions"]
     assert (licenses["made_stricter"], licenses["made_stricter_kept"]) == (2, 0)
+    assert licenses["turned"] == [
+        {"from": "MIT", "to": "GPL-2.0-only", "rows": 1, "kept": 0},
+        {"from": "MIT", "to": "MPL-2.0", "rows": 1, "kept": 0},
+    ]
     repositories = summary["repositories"]
     assert (repositories["rows"], repositories["kept"]) == (3, 2)
     # The two with four files each come by name.
@@ -208,6 +216,56 @@ def test_duplicates_with_their_survivors_and_similarities(tmp_path: Path) -> Non
     ]
     found = [(entry["from"], entry["to"]) for entry in duplicates["similarities"] if entry["rows"]]
     assert found == [(0.7, 0.75), (0.95, 1.0)]
+
+
+def test_licences_beyond_the_listed_are_summed_on_the_page(tmp_path: Path) -> None:
+    turned = [
+        ("a", f"{n}.c", 1, "C", f"GPL-2.0-only AND X{n}", "copyleft", "copy: x/y", "license.copyleft", None, None)
+        for n in range(LISTED + 3)
+    ]
+    summary = summarize(output_location(tmp_path, turned))
+    assert len(summary["licenses"]["turned"]) == LISTED + 3
+    assert "3 other pairs" in render(summary)
+
+
+def test_forks_that_were_dropped_and_families(tmp_path: Path) -> None:
+    gone = [
+        ("fork", "a.py", 10, "Python", "MIT", "permissive", None, "duplicate.repository", f"{SCRIPT}/main.py", 1.0),
+        ("fork", "b.py", 20, "Python", "MIT", "permissive", None, "duplicate.repository", SCRIPT, None),
+    ]
+    store = output_location(tmp_path, [*FILES, *gone])
+    assert summarize(store)["families"] is None
+    rows = [{"family": SCRIPT, "repo": SCRIPT}, {"family": SCRIPT, "repo": "fork", "fork_of": SCRIPT}]
+    schema = pa.schema([FAMILIES.field(name).with_nullable(True) for name in ("family", "repo", "fork_of")])
+    write(store, Output("families", tuple(schema.names)), schema, [rows])
+    summary = summarize(store)
+    assert summary["families"] == {
+        "families": 1,
+        "repositories": 2,
+        "forks": 1,
+        "largest": [{"family": SCRIPT, "repositories": 2, "forks": 1}],
+        "dropped": {"rows": 2, "bytes": 30, "alone": 1},
+    }
+    assert summary["duplicates"]["survivors"] == 1
+    assert "2 files (30 B) were dropped with the forks" in render(summary)
+
+
+def test_large_buckets_are_named_by_their_first_file(tmp_path: Path) -> None:
+    store = output_location(tmp_path)
+    rows = [{"repo": repo, "path": path} for repo, path, *_ in FILES]
+    files = pa.schema([LEDGER.field("repo"), LEDGER.field("path")])
+    write(store, Output("files", ("repo", "path")), files, [rows[:5], rows[5:]])
+    sizes = [(1, True, 20_000), (1 << 32 | 2, False, 30_000), (1 << 32 | 2, False, 50_000), (2 << 32, True, 11_000)]
+    edges = [{"left": row, "right": 0, "exact": exact, "bucket_size": size} for row, exact, size in sizes]
+    edges.append({"left": 1, "right": 0, "exact": True, "bucket_size": None})
+    write(store, Output("_work/edges", tuple(EDGES.names)), EDGES, [edges])
+    summary = summarize(store)
+    assert [tuple(entry.values()) for entry in summary["duplicates"]["buckets"]] == [
+        (f"{QUOTES}/wide.js", False, 50_000, 2),
+        (f"{SCRIPT}/same.py", True, 20_000, 1),
+        ("a file of an earlier run", True, 11_000, 1),
+    ]
+    assert "Buckets of more candidates than usual" in render(summary)
 
 
 def test_tokens_and_tokenizer_where_the_run_made_them(tmp_path: Path) -> None:
@@ -311,6 +369,7 @@ def test_a_ledger_that_does_not_add_up_is_refused(tmp_path: Path, decision: str,
     kept = row | {"decision": "kept", "reason": None}
     write(store, Output("ledger", tuple(LEDGER.names)), LEDGER, [[kept, row]])
     write(store, Output("copies", tuple(COPIES.names)), COPIES, [[{"row_id": 0}, {"row_id": 1}]])
+    write(store, Output("licenses", ("license",)), pa.schema([COPIES.field("license")]), [[{}, {}]])
     with pytest.raises(ValueError, match=told):
         write_report(store)
     assert not store.exists("report", "summary.json")

@@ -46,7 +46,7 @@ def rows(source: Source, target: int = HUGE, limits: Limits = Limits()) -> list[
 
 
 def in_any_order(found: list[dict]) -> list[str]:
-    return sorted(json.dumps(row, sort_keys=True) for row in found)
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in found)
 
 
 def contents(found: list[dict]) -> dict[str, str]:
@@ -395,6 +395,57 @@ def test_tables_give_a_row_per_row(tmp_path):
         assert [row["input_reason"] for row in found] == [None, None, "input.no_content"]
         assert found[2]["path"] == f"{source.uri.rsplit('/', 1)[-1]}#{name[0]}3"  # type: ignore[attr-defined]
         assert rows(source, 1) == found
+
+
+LAYOUTS = {
+    "the-stack": {
+        "hexsha": "5e7a",
+        "size": 6,
+        "ext": "py",
+        "lang": "Python",
+        "max_stars_repo_path": "a/b.py",
+        "max_stars_repo_name": "o/r",
+        "max_stars_repo_head_hexsha": "c0ffee",
+        "max_stars_repo_licenses": ["MIT", "GPL-2.0-only"],
+        "max_stars_count": 3,
+        "content": "x = 1\n",
+    },
+    "github-code": {
+        "code": "x = 1\n",
+        "repo_name": "o/r",
+        "path": "a/b.py",
+        "language": "Python",
+        "license": "mit",
+        "size": 6,
+    },
+    "starcoderdata": {
+        "max_stars_repo_path": "a/b.py",
+        "max_stars_repo_name": "o/r",
+        "max_stars_count": 3,
+        "id": "7",
+        "content": "x = 1\n",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "revision", "license"),
+    [("the-stack", "c0ffee", "MIT AND GPL-2.0-only"), ("github-code", None, "mit"), ("starcoderdata", None, None)],
+)
+def test_known_corpora_need_no_names_of_columns(tmp_path, layout, revision, license):
+    pq.write_table(pa.Table.from_pylist([LAYOUTS[layout]]), tmp_path / "t.parquet")
+    write(tmp_path / "t.jsonl", json.dumps(LAYOUTS[layout]))
+    for source in (ParquetSource(str(tmp_path / "t.parquet")), JsonlSource(str(tmp_path / "t.jsonl"))):
+        [row] = rows(source)
+        assert (row["repo"], row["path"], row["content"]) == ("o/r", "a/b.py", "x = 1\n")
+        assert (row["revision"], row["claimed_license"]) == (revision, license)
+
+
+def test_a_corpus_of_blob_ids_is_refused(tmp_path):
+    row = {"blob_id": "5e7a", "path": "/a/b.py", "repo_name": "o/r", "detected_licenses": ["MIT"], "length_bytes": 6}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="names blobs"):
+        ParquetSource(str(tmp_path / "t.parquet")).splits(1 << 20)
 
 
 def test_columns_by_other_names(tmp_path):

@@ -165,6 +165,26 @@ class BucketEdges:
 
 
 @dataclass(frozen=True)
+class SpanningForest:
+    """Of the edges that begin at some files, those that tie what was not yet tied: fewer, with the same components.
+
+    Files alike agree on many bands, and each of these gives the same edge. Edges within a content are all left, for
+    `Components` reads from them who stands for whom.
+    """
+
+    reads = ("left", "right", "exact")
+    schema = pa.schema([EDGES.field(name) for name in reads])
+
+    def load(self) -> BatchFunction:
+        def prune(batch: pa.RecordBatch) -> pa.RecordBatch:
+            _, _, is_new = _roots(batch.column("left").to_numpy(), batch.column("right").to_numpy())
+            chosen = pc.or_(batch.column("exact"), pa.array(is_new))
+            return batch.select(self.schema.names).filter(chosen).cast(self.schema)
+
+        return prune
+
+
+@dataclass(frozen=True)
 class Components:
     """All edges in, and for each file that has one its component and the file that stands for its content.
 
@@ -189,7 +209,7 @@ class Components:
     def load(self) -> BatchFunction:
         def join(batch: pa.RecordBatch) -> pa.RecordBatch:
             left, right = batch.column("left").to_numpy(), batch.column("right").to_numpy()
-            rows, root = _roots(left, right)
+            rows, root, _ = _roots(left, right)
             exact = np.flatnonzero(batch.column("exact").to_numpy(zero_copy_only=False))
             representative = rows.copy()
             for chunk in _chunks(len(exact)):
@@ -208,21 +228,22 @@ def components(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndar
     Union-find over the rows' ranks. On top of the edges it takes 20 bytes for each distinct row (28 beyond
     two thousand million rows) and, for a while, twice as much.
     """
-    rows, root = _roots(left, right)
+    rows, root, _ = _roots(left, right)
     return rows, rows[root]
 
 
-def _roots(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct row ids, ascending, and the rank of the smallest that each is connected to."""
+def _roots(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct row ids, ascending; the rank of the smallest that each is connected to; the edges of a forest."""
     rows = np.empty(0, np.int64)
     for chunk in _chunks(len(left)):
         seen = _distinct(np.sort(np.concatenate([left[chunk], right[chunk]])))
         rows = _distinct(np.sort(np.concatenate([rows, seen]), kind="stable"))  # which merges the two runs
     parent = np.arange(len(rows), dtype=np.int32 if len(rows) < 1 << 31 else np.int64)
+    is_new = np.empty(len(left), bool)
     for chunk in _chunks(len(left)):
-        _unite(parent, _ranks(rows, left[chunk]), _ranks(rows, right[chunk]))
+        _unite(parent, _ranks(rows, left[chunk]), _ranks(rows, right[chunk]), is_new[chunk])
     _flatten(parent)
-    return rows, parent
+    return rows, parent, is_new
 
 
 def _chunks(edges: int) -> Iterator[slice]:
@@ -242,7 +263,7 @@ def _ranks(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _unite(parent, left, right):
+def _unite(parent, left, right, is_new):
     """Hangs the larger root below the smaller, halving each path on the way (Tarjan and van Leeuwen 1984)."""
     for edge in range(len(left)):
         one, other = left[edge], right[edge]
@@ -252,6 +273,7 @@ def _unite(parent, left, right):
         while parent[other] != other:
             parent[other] = parent[parent[other]]
             other = parent[other]
+        is_new[edge] = one != other
         parent[max(one, other)] = min(one, other)
 
 

@@ -14,8 +14,16 @@ import pyarrow as pa
 
 from schemas.datasets import field
 from transforms.buffers import string_buffers
-from transforms.license_class import STRICTNESS, combine_strictest, license_class, spdx_expression
+from transforms.license_class import (
+    STRICTNESS,
+    combine_strictest,
+    license_class,
+    settle_choices,
+    spdx_expression,
+)
 from transforms.license_metadata import declared_license, is_metadata
+from transforms.license_paths import PATH_LICENSES, path_licenses
+from transforms.license_restrictions import find_restriction
 from transforms.license_text import Found, LicenseTexts, license_texts, release_index
 
 __all__ = [
@@ -36,14 +44,20 @@ FOUND = pa.schema(
             pa.string(),
             "what that speaks for: file, directory, package; null where none is stated",
         ),
-        field("license_evidence", pa.string(), "kind, lines and weakest score (0 to 100), then the expression"),
+        field("license_evidence", pa.string(), "kind, lines or fields, weakest score (0 to 100), then the expression"),
+        field("license_paths", PATH_LICENSES, "licences that debian/copyright or REUSE.toml state for other files"),
     ]
 )
 
 _LICENSE_NAME = re.compile(
-    r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
+    r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying\d*(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
     r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?"
 )
+_LICENSE_TEXT = re.compile(r"(?:un|[a-z0-9.]+-)?licen[cs]e(?:\.(?:txt|md|rst|html?))?|copying\d*(?:\.(?:txt|md|rst))?")
+_LICENSE_FILE = re.compile(r"licen[cs]e|copying|readme", re.I)
+_LONGEST_POINTER = 200  # characters, as of "See the file COPYING in the folder above."
+_AROUND = 3  # lines after a header in which a condition on it may stand
+_UNKNOWN = "LicenseRef-scancode-unknown"
 _THIRD_PARTY = re.compile(r"third[-_ ]?part|3rd[-_ ]?part|bundled|vendored|dependenc|acknowledg|credits")
 _OTHER_DOCUMENT = re.compile(r"authors|change|code[-_]of[-_]conduct|contribut|history|news|notice|readme|security")
 _LICENSE_FOLDER = re.compile(r"(?:^|/)(?:licen[cs]es)/", re.I)
@@ -51,6 +65,10 @@ _CODE_ENDING = re.compile(
     r"\.(?:[ch]|cc|cpp|cs|css|cxx|dart|ejs|go|hh|hpp|hs|ipynb|java|json5?|jsx?|kt|less|lua|mjs|ml|mm|php|pl|pm|proto|"
     r"ps1|py[ix]?|rb|rs|rule|scala|scss|sh|sql|svg|swift|ts|tsx|vue|xml|xsd|ya?ml|toml|cfg|ini|zig)"
 )
+
+
+_Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None]
+_NOTHING: _Row = (None, None, None, None, None)
 
 
 def license_scope(path: str) -> str:
@@ -98,52 +116,105 @@ def _scan(batch: pa.RecordBatch) -> pa.RecordBatch:
         _scan_file(texts, path, data, bounds[row], bounds[row + 1])
         for row, path in enumerate(batch.column("path").to_pylist())
     ]
-    columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(FOUND))]
-    return pa.record_batch(columns, schema=FOUND)
+    columns = [pa.array(values, type) for values, type in zip(zip(*rows, strict=True), FOUND.types, strict=True)]
+    return pa.record_batch(columns or [pa.array([], type) for type in FOUND.types], schema=FOUND)
 
 
-def _scan_file(
-    texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int
-) -> tuple[str | None, str | None, str | None, str | None]:
+def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int) -> _Row:
     """Licence found and granted, scope and evidence of one file; nothing of a null or empty text."""
     from textcode.analysis import is_source
 
     if begin == end:
-        return None, None, None, None
-    declared = _declared(texts, path, data[begin:end]) if is_metadata(path) else None
+        return _NOTHING
+    by_path = path_licenses(path, data[begin:end].tobytes(), partial(_normalize, texts))
+    if by_path is not None:
+        stated = combine_strictest(entry["license"] for entry in by_path)[0]
+        return stated, stated, "file", f"license-paths: {stated}", by_path
+    declared, fields = _declared(texts, path, data[begin:end]) if is_metadata(path) else (None, "")
     if declared is not None and not is_source(path):
-        return declared, declared, "package", f"package-metadata: {declared}"
+        return declared, declared, "package", f"package-metadata {fields}: {declared}", None
     found = texts.find(data, begin, end, is_source(path))
     if declared is not None:  # metadata in a programming language, such as setup.py, has a header too
         stated = combine_strictest([declared, found.expression if found else None])[0]
-        return stated, stated, "package", f"package-metadata: {stated}"
-    if found is None:
-        return None, None, None, None
+        beside = f", {_places(found)}" if found else ""
+        return stated, stated, "package", f"package-metadata {fields}{beside}: {stated}", None
     scope = license_scope(path)
-    return found.expression, found.granted, scope, _evidence(found, scope)
+    if found is None:
+        is_license = scope == "directory" and _LICENSE_TEXT.fullmatch(path[path.rfind("/") + 1 :].lower())
+        return _unknown_terms(data[begin:end].tobytes().decode("utf-8", "replace")) if is_license else _NOTHING
+    restriction = _restriction(data[begin:end].tobytes(), found, scope)
+    if restriction is None:
+        return found.expression, found.granted, scope, _evidence(found, scope), None
+    line, words = restriction
+    stated, granted = (spdx_expression(f"({terms}) AND {_UNKNOWN}") for terms in (found.expression, found.granted))
+    evidence = f'{_kind(found, scope)} {_places(found)}, restricted in line {line} ("{words}"): {stated}'
+    return stated, granted, scope, evidence, None
 
 
-def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> str | None:
-    """The licence that package metadata declares; unknown where it declares one in words that nobody understands."""
-    statements = declared_license(path, content.tobytes())
-    for names in statements:
-        expressions = [_normalize(texts, name) for name in names]
-        if "unknown" not in map(license_class, expressions):
-            return combine_strictest(expressions)[0]
-    return "LicenseRef-scancode-unknown" if statements else None
+def _restriction(content: bytes, found: Found, scope: str) -> tuple[int, str] | None:
+    """Line and words of a condition that a permissive licence does not have: in a licence file, or about a header."""
+    if license_class(found.granted) != "permissive":
+        return None
+    lines = content.decode("utf-8", "replace").split("\n")
+    spans = [(1, len(lines))] if scope == "directory" else [(first, last + _AROUND) for first, last in found.lines]
+    for first, last in spans:
+        restriction = find_restriction("\n".join(lines[first - 1 : last]), found.granted)
+        if restriction is not None:
+            return first - 1 + restriction[0], restriction[1]
+    return None
 
 
-def _normalize(texts: LicenseTexts, name: str) -> str | None:
-    """An SPDX expression for a licence named in a metadata field: an id, a name, a classifier, a whole text."""
+def _unknown_terms(text: str) -> _Row:
+    """What a licence file says whose terms nobody knows: its folder's are unknown, unless it only points elsewhere."""
+    if not text.strip():
+        return _NOTHING
+    is_pointer = len(text) <= _LONGEST_POINTER and _LICENSE_FILE.search(text)
+    stated = "LicenseRef-scancode-unknown-license-reference" if is_pointer else _UNKNOWN
+    last = text.rstrip().count("\n") + 1
+    places = f"1-{last}" if last > 1 else "1"
+    return stated, stated, "directory", f"license-file lines {places} score 0: {stated}", None
+
+
+def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> tuple[str | None, str]:
+    """The licence that package metadata declares, with the fields and the score that say so.
+
+    The first declaration that is understood, unless a later one is of a stricter class and more than one of the
+    choices that the first offers; unknown where a licence is declared in words that nobody understands.
+    """
+    declarations = declared_license(path, content.tobytes())
+    license, told = None, ""
+    for declaration in declarations:
+        read = [_normalize(texts, name) for name in declaration.names]
+        expressions = [expression for expression, _ in read if expression is not None]
+        if len(expressions) < len(read) or "unknown" in map(license_class, expressions):
+            continue
+        together = combine_strictest(settle_choices([*expressions, *([license] if license else [])]))[0]
+        if license is None or STRICTNESS.index(license_class(together)) > STRICTNESS.index(license_class(license)):
+            license = together
+            told = f"{declaration.field} score {min(score for _, score in read):g}"
+    if license is None and declarations:
+        return _UNKNOWN, f"{declarations[0].field} score 0"
+    return license, told
+
+
+def _normalize(texts: LicenseTexts, name: str) -> tuple[str | None, float]:
+    """An SPDX expression, with its score, for a licence named in a field: an id, a name, a classifier, a whole text."""
     expression = spdx_expression(name)
-    if expression is None:
-        found = texts.find_in(name if name.startswith("License ::") else f"license: {name}")
-        expression = found.expression if found else None
-    return expression
+    if expression is not None:
+        return expression, 100
+    found = texts.find_in(name if name.startswith("License ::") else f"license: {name}")
+    return (found.expression, found.score) if found else (None, 0)
 
 
 def _evidence(found: Found, scope: str) -> str:
-    kind = "license-file" if scope == "directory" else "spdx-tag" if found.tagged else "header"
+    return f"{_kind(found, scope)} {_places(found)}: {found.expression}"
+
+
+def _kind(found: Found, scope: str) -> str:
+    return "license-file" if scope == "directory" else "spdx-tag" if found.tagged else "header"
+
+
+def _places(found: Found) -> str:
     places = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in found.lines[:4])
     more = ", …" if len(found.lines) > 4 else ""
-    return f"{kind} lines {places}{more} score {found.score:g}: {found.expression}"
+    return f"lines {places}{more} score {found.score:g}"

@@ -137,6 +137,20 @@ def offers_choice(expression: str) -> bool:
     return isinstance(_parse(expression), license_expression.OR)
 
 
+def settle_choices(expressions: Iterable[str]) -> list[str]:
+    """The distinct expressions, in order, less those that only repeat what a choice beside them offers.
+
+    `MIT OR GPL-2.0-only` explains a text of the MIT licence and one of the GPL: the two to choose from, no duties.
+    """
+    distinct = sorted(set(expressions))
+    choices = [expression for expression in distinct if offers_choice(expression)]
+    return [
+        expression
+        for expression in distinct
+        if expression in choices or not any(license_names(expression) <= license_names(choice) for choice in choices)
+    ]
+
+
 def combine_strictest(expressions: Iterable[str | None]) -> tuple[str | None, str]:
     """The strictest licence among several that all speak of one file, and its class.
 

@@ -29,6 +29,10 @@ class LicensePolicy(Protocol):
         ...
 
 
+NOT_ALL_HEARD = "near copies: too many alike, not all were asked for their licence"
+"""Evidence of a file that more were like than are compared (`Verdicts.max_candidates`), and none gave it a licence."""
+
+
 class License(NamedTuple):
     expression: str | None
     license_class: str
@@ -102,8 +106,8 @@ def inherited_licenses(
     counted = batch.column("shingles").fill_null(min_shingles).to_numpy()
     is_unread = pc.starts_with(batch.column("reason"), "input.").fill_null(False).to_numpy(zero_copy_only=False)
     rows = _rows_in_mixed_components(contents, own, (counted >= min_shingles) & ~is_unread)
-    near = _near_witnesses(contents, rows, table, own, policy, similar)
-    evidence: dict[int, str] = {}
+    near, is_capped = _near_witnesses(contents, rows, table, own, policy, similar)
+    evidence = {row: NOT_ALL_HEARD for content in is_capped for row in rows[content]}
     for content, copies in rows.items():
         witnesses = [Witness("copy", row, table[own[row]]) for row in copies] + near.get(content, [])
         found = {witness.license for witness in witnesses}
@@ -115,7 +119,7 @@ def inherited_licenses(
             license = inherited[int(own[row])]
             if license != table[own[row]]:
                 licenses.of_row[row] = _number(table, license)
-                evidence[row] = told[license]
+                evidence[row] = "; ".join(filter(None, (told[license], evidence.get(row))))
     licenses.evidence = _appended(licenses.evidence, evidence)
     return licenses
 
@@ -139,8 +143,11 @@ def _near_witnesses(
     own: np.ndarray,
     policy: LicensePolicy,
     similar: Similar,
-) -> dict[int, list[Witness]]:
-    """By content, for each licence that would change it: the first row under it in a similar content."""
+) -> tuple[dict[int, list[Witness]], set[int]]:
+    """By content, for each licence that would change it: the first row under it in a similar content.
+
+    Also the contents that were compared with some of the others only, and matched none of these.
+    """
     members: list[int] = []
     bounds, asks = [0], []
     lent: list[int] = []  # the licence that each segment is about
@@ -169,8 +176,9 @@ def _near_witnesses(
         row = next(row for row in rows[giver] if own[row] == number)
         witness = Witness(f"near copy ({found.similarity[place]:.3f})", row, table[number])
         witnesses.setdefault(members[place], []).append(witness)
+    is_capped = {members[place] for place in np.flatnonzero(found.is_capped & (found.match < 0)).tolist()}
     # Licences are numbered as the batch brings them; the order of rows is the same in any batch.
-    return {content: sorted(told, key=lambda witness: witness.row) for content, told in witnesses.items()}
+    return {content: sorted(told, key=lambda witness: witness.row) for content, told in witnesses.items()}, is_capped
 
 
 def _number(table: list[License], license: License) -> int:

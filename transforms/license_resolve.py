@@ -2,7 +2,8 @@
 
 A file's licence is the strictest of three:
 
-(a) what its own text says, a header or an SPDX tag;
+(a) what is said of this very file: by its own text, a header or an SPDX tag; by REUSE's `X.license` beside it; by its
+    path in debian/copyright, `.reuse/dep5` or REUSE.toml (`transforms.license_paths`);
 (b) what the nearest folder upwards says that has a licence file or package metadata;
 (c) what the repository says: its root's licence files and package metadata, and the source's own claim.
 
@@ -11,14 +12,21 @@ in a GPL repository changes nothing, and MIT code vendored into an Apache reposi
 
 Within one folder a stated choice explains the texts beside it: LICENSE-MIT and LICENSE-APACHE next to a Cargo.toml
 that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. Texts kept in a folder `licenses/`
-speak for the folder above it only where nothing else does: they are a store of what single files may refer to. A
+speak for the folder above it only where nothing else does: they are a store of what single files may refer to. So
+REUSE has it ("License files"), and a file that an SPDX tag or REUSE speaks for does not hear the store at all. A
 wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored
 wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third parties, which do not say what they cover, speak for
 themselves alone (`transforms.license.license_scope`). So do the texts in a folder that collects licences for their own
 sake, more than any one project has.
+
+The GPL-3.0's text beside the LGPL-3.0's is half of the latter, which incorporates the former "supplemented by the
+additional permissions": GNU asks to ship both, as COPYING and COPYING.LESSER (gnu.org/licenses/gpl-howto). Where the
+same folder's COPYING.LESSER, LICENSE.LESSER or package metadata says LGPL-3.0, its GPL-3.0 text adds no duty. Not so
+COPYING.LIB, nor any version 2: GCC ships those texts beside GPL programs, and the LGPL-2.1 stands without the GPL.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.datasets import COPIES, ROW_ID
-from transforms.license_class import combine_strictest, license_names, offers_choice, spdx_expression
+from transforms.license_class import combine_strictest, settle_choices, spdx_expression
 
 LICENSES = pa.schema([ROW_ID, COPIES.field("license"), COPIES.field("license_class"), COPIES.field("license_evidence")])
 
@@ -35,6 +43,9 @@ _SPEAKING = ["directory", "package"]  # scopes of evidence that holds for more t
 _SHOWN_STATEMENTS = 8
 _MOST_IN_ONE_FOLDER = 24  # distinct licences of one project; more are a licence list, as SPDX's or scancode's
 _SEPARATOR = "\0"
+_GPL_3 = frozenset({"GPL-3.0-only", "GPL-3.0-or-later"})
+_LGPL_3 = frozenset({"LGPL-3.0-only", "LGPL-3.0-or-later"})
+_LESSER = re.compile(r"(?:copying|licen[cs]e)\.lesser(?:\.(?:txt|md))?", re.I)
 
 
 class Statement(NamedTuple):
@@ -42,7 +53,9 @@ class Statement(NamedTuple):
 
     expression: str
     evidence: str
-    stored: bool  # one of the texts in a folder licenses/
+    stored: bool = False  # one of the texts in a folder licenses/
+    is_text: bool = False  # a licence file
+    is_lesser: bool = False  # says LGPL-3.0 in a declaration, or in a file whose name tells of the Lesser GPL
 
 
 class Context(NamedTuple):
@@ -54,6 +67,15 @@ class Context(NamedTuple):
 
 Statements = dict[str, list[Statement]]
 """By folder, `""` being the root of the repository."""
+
+
+class Place(NamedTuple):
+    """What decides the surroundings of a file."""
+
+    repo: str
+    folder: str
+    is_spoken_for: bool  # by an SPDX tag or by path
+    own: int  # which statements there are on this very file
 
 
 @dataclass(frozen=True)
@@ -71,6 +93,7 @@ class LicenseResolve:
         "license_granted",
         "license_scope",
         "license_evidence",
+        "license_paths",
         "claimed_license",
     )
     schema = LICENSES
@@ -80,37 +103,91 @@ class LicenseResolve:
 
 
 def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
-    folders, folder_of_row = _distinct_folders(batch)
-    statements = _collect_statements(batch, folders)
+    sidecars = _find_sidecars(batch)
+    own_of_row, own = _collect_own(batch, sidecars)
+    places, place_of_row = _distinct_places(batch, own_of_row)
+    statements = _collect_statements(batch, places, sidecars)
     claims = _collect_claims(batch)
-    contexts = [_context(statements.get(repo, {}), folder, claims.get(repo)) for repo, folder in folders]
-    license, license_class = _combine(contexts, folder_of_row, batch.column("license_found"))
-    evidence = _join_evidence(batch, contexts, folder_of_row)
+    contexts = [_context(statements.get(place.repo, {}), place, own[place.own], claims) for place in places]
+    license, license_class = _combine(contexts, place_of_row, batch.column("license_found"))
+    evidence = _join_evidence(batch, contexts, place_of_row)
     return pa.record_batch([batch.column("row_id"), license, license_class, evidence], schema=LICENSES)
 
 
-def _distinct_folders(batch: pa.RecordBatch) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """The distinct (repository, folder), and for each row which of them it is in."""
+def _find_sidecars(batch: pa.RecordBatch) -> dict[int, int]:
+    """The rows of files `X.license` that state a licence, each with the row of X in the same repository."""
+    is_named = pc.and_(pc.ends_with(batch["path"], ".license"), pc.is_valid(batch["license_found"]))
+    rows = pc.indices_nonzero(is_named)
+    if len(rows) == 0:
+        return {}
+    names = pc.binary_join_element_wise(batch["repo"], batch["path"], _SEPARATOR)
+    targets = pc.index_in(pc.replace_substring_regex(names.take(rows), r"\.license$", ""), names)
+    return {
+        row: target for row, target in zip(rows.to_pylist(), targets.to_pylist(), strict=True) if target is not None
+    }
+
+
+def _collect_own(batch: pa.RecordBatch, sidecars: dict[int, int]) -> tuple[np.ndarray, list[tuple[Statement, ...]]]:
+    """For each row which of the distinct sets of statements on single files it has; the first set is empty."""
+    said: dict[int, list[Statement]] = {}
+    for row, target in sidecars.items():
+        expression, evidence = batch["license_found"][row].as_py(), batch["license_evidence"][row].as_py()
+        said.setdefault(target, []).append(Statement(expression, f"{batch['path'][row].as_py()}: {evidence}"))
+    repo_of_row = batch["repo"].dictionary_encode().indices.to_numpy()
+    for row in pc.indices_nonzero(pc.is_valid(batch["license_paths"])).to_pylist():
+        rows = np.flatnonzero(repo_of_row == repo_of_row[row])
+        entries = batch["license_paths"][row].as_py()
+        matched = _last_matching(batch["path"].take(pa.array(rows)), entries)
+        for place in np.flatnonzero(matched >= 0).tolist():
+            entry = entries[matched[place]]
+            statement = Statement(entry["license"], f"{batch['path'][row].as_py()}: {entry['evidence']}")
+            said.setdefault(int(rows[place]), []).append(statement)
+    distinct: dict[tuple[Statement, ...], int] = {(): 0}
+    own_of_row = np.zeros(len(batch), np.int64)
+    for row, statements in said.items():
+        own_of_row[row] = distinct.setdefault(tuple(sorted(statements)), len(distinct))
+    return own_of_row, list(distinct)
+
+
+def _last_matching(paths: pa.StringArray, entries: list[dict]) -> np.ndarray:
+    """For each path the number of the last entry that matches it; -1 where none does."""
+    last = np.full(len(paths), -1)
+    for number, entry in enumerate(entries):
+        for pattern in entry["patterns"]:
+            last[pc.match_substring_regex(paths, pattern).to_numpy(zero_copy_only=False)] = number
+    return last
+
+
+def _distinct_places(batch: pa.RecordBatch, own_of_row: np.ndarray) -> tuple[list[Place], np.ndarray]:
+    """The distinct places of files, and for each row which of them it is in."""
     folder = pc.replace_substring_regex(batch.column("path"), r"/?[^/]*$", "", max_replacements=1)
-    joined = pc.binary_join_element_wise(batch.column("repo"), folder, _SEPARATOR).dictionary_encode()
-    distinct = [tuple(name.split(_SEPARATOR, 1)) for name in joined.dictionary.to_pylist()]
-    return distinct, joined.indices.to_numpy()
+    is_tagged = pc.starts_with(batch["license_evidence"], "spdx-tag ").fill_null(False)
+    is_spoken_for = pc.or_(is_tagged, pa.array(own_of_row > 0))
+    flags = (pc.cast(flag, pa.string()) for flag in (pc.cast(is_spoken_for, pa.int8()), pa.array(own_of_row)))
+    joined = pc.binary_join_element_wise(batch.column("repo"), folder, *flags, _SEPARATOR).dictionary_encode()
+    parts = (name.split(_SEPARATOR) for name in joined.dictionary.to_pylist())
+    places = [Place(repo, folder, spoken == "1", int(own)) for repo, folder, spoken, own in parts]
+    return places, joined.indices.to_numpy()
 
 
-def _collect_statements(batch: pa.RecordBatch, folders: list[tuple[str, str]]) -> dict[str, Statements]:
+def _collect_statements(batch: pa.RecordBatch, places: list[Place], sidecars: dict[int, int]) -> dict[str, Statements]:
     """Licence files and package metadata of each repository, under the folder that they speak for."""
-    rows = batch.filter(_speaks(batch))
-    present = _present_folders(folders, set(rows["repo"].to_pylist()))
+    speaks = _speaks(batch).to_numpy(zero_copy_only=False).copy()
+    speaks[list(sidecars)] = False
+    rows = batch.filter(pa.array(speaks))
+    present = _present_folders(places, set(rows["repo"].to_pylist()))
     statements: dict[str, Statements] = {}
-    for repo, path, expression, evidence in zip(
+    for repo, path, scope, expression, evidence in zip(
         rows["repo"].to_pylist(),
         rows["path"].to_pylist(),
+        rows["license_scope"].to_pylist(),
         rows["license_granted"].to_pylist(),
         rows["license_evidence"].to_pylist(),
         strict=True,
     ):
         folder, stored = _place(path, present[repo])
-        statement = Statement(expression, f"{path}: {evidence}", stored)
+        is_lesser = expression in _LGPL_3 and (scope == "package" or bool(_LESSER.fullmatch(path.rpartition("/")[2])))
+        statement = Statement(expression, f"{path}: {evidence}", stored, scope == "directory", is_lesser)
         statements.setdefault(repo, {}).setdefault(folder, []).append(statement)
     return {repo: _speaking(found) for repo, found in statements.items()}
 
@@ -125,10 +202,10 @@ def _speaking(statements: Statements) -> Statements:
     }
 
 
-def _present_folders(folders: list[tuple[str, str]], repos: set[str]) -> dict[str, set[str]]:
+def _present_folders(places: list[Place], repos: set[str]) -> dict[str, set[str]]:
     """The folders of each repository, those that only hold folders included."""
     present: dict[str, set[str]] = {repo: set() for repo in repos}
-    for repo, folder in folders:
+    for repo, folder, *_ in places:
         while repo in present and folder and folder not in present[repo]:
             present[repo].add(folder)
             folder = folder.rpartition("/")[0]
@@ -172,18 +249,21 @@ def _collect_claims(batch: pa.RecordBatch) -> dict[str, str]:
     return {repo: expression for repo, expression in combined.items() if expression}
 
 
-def _context(statements: Statements, folder: str, claim: str | None) -> Context:
-    """What the nearest folder with a statement, the root and the claim say together."""
+def _context(statements: Statements, place: Place, own: tuple[Statement, ...], claims: dict[str, str]) -> Context:
+    """What the nearest folder with a statement, the root and the claim say together, after what is said of the file."""
+    folder, claim = place.folder, claims.get(place.repo)
     while folder and folder not in statements:
         folder = folder.rpartition("/")[0]
-    speaking = statements.get(folder, []) if folder else []
-    root = statements.get("", [])
+    around = [statements.get(folder, []) if folder else [], statements.get("", [])]
+    if place.is_spoken_for:
+        around = [[statement for statement in said if not statement.stored] for said in around]
     if claim:
-        root = [*root, Statement(claim, f"source's claim: {claim}", stored=False)]
-    evidence = [statement.evidence for statement in speaking + root]
+        around[1] = [*around[1], Statement(claim, f"source's claim score 100: {claim}")]
+    evidence = [statement.evidence for said in (own, *around) for statement in said]
     if len(evidence) > _SHOWN_STATEMENTS:
         evidence = [*evidence[:_SHOWN_STATEMENTS], f"and {len(evidence) - _SHOWN_STATEMENTS} more"]
-    return Context((*_settle(speaking), *_settle(root)), "; ".join(evidence) or None)
+    expressions = [*(statement.expression for statement in own), *_settle(around[0]), *_settle(around[1])]
+    return Context(tuple(expressions), "; ".join(evidence) or None)
 
 
 def _decisive(statements: list[Statement]) -> list[Statement]:
@@ -191,22 +271,21 @@ def _decisive(statements: list[Statement]) -> list[Statement]:
     return [statement for statement in statements if not statement.stored] or statements
 
 
-def _settle(statements: Iterable[Statement]) -> list[str]:
-    """One folder's expressions, less those that only repeat what a choice beside them offers."""
-    expressions = sorted({statement.expression for statement in statements})
-    choices = [expression for expression in expressions if offers_choice(expression)]
-    return [
-        expression
-        for expression in expressions
-        if expression in choices or not any(license_names(expression) <= license_names(choice) for choice in choices)
-    ]
+def _settle(statements: list[Statement]) -> list[str]:
+    """One folder's expressions, less those that a choice or the Lesser GPL beside them explains."""
+    is_lesser = any(statement.is_lesser for statement in statements)
+    return settle_choices(
+        statement.expression
+        for statement in statements
+        if not (is_lesser and statement.is_text and statement.expression in _GPL_3)
+    )
 
 
-def _combine(contexts: list[Context], folder_of_row: np.ndarray, found: pa.StringArray) -> tuple[pa.Array, pa.Array]:
+def _combine(contexts: list[Context], place_of_row: np.ndarray, found: pa.StringArray) -> tuple[pa.Array, pa.Array]:
     """Licence and class per row, worked out once per distinct pair of surroundings and header."""
     surroundings = {context.expressions: None for context in contexts}
     number = {expressions: i for i, expressions in enumerate(surroundings)}
-    context_of_row = np.array([number[context.expressions] for context in contexts], np.int64)[folder_of_row]
+    context_of_row = np.array([number[context.expressions] for context in contexts], np.int64)[place_of_row]
     encoded = found.dictionary_encode()
     headers = [None, *encoded.dictionary.to_pylist()]
     header_of_row = pc.fill_null(encoded.indices, -1).to_numpy() + 1
@@ -219,9 +298,9 @@ def _combine(contexts: list[Context], folder_of_row: np.ndarray, found: pa.Strin
     return licenses.take(indices), classes.take(indices)
 
 
-def _join_evidence(batch: pa.RecordBatch, contexts: list[Context], folder_of_row: np.ndarray) -> pa.Array:
+def _join_evidence(batch: pa.RecordBatch, contexts: list[Context], place_of_row: np.ndarray) -> pa.Array:
     """Each row's own evidence, then that of its surroundings; a licence file's own is among the latter already."""
-    around = pa.array([context.evidence for context in contexts], pa.string()).take(pa.array(folder_of_row))
+    around = pa.array([context.evidence for context in contexts], pa.string()).take(pa.array(place_of_row))
     own = pc.binary_join_element_wise(batch["path"], batch["license_evidence"], ": ")
     repeats = np.zeros(len(batch), bool)
     for row in np.flatnonzero(_speaks(batch).to_numpy(zero_copy_only=False)).tolist():

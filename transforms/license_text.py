@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from transforms.license_class import license_class
+
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
 _REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
 _GRANTING = re.compile(r"licen[cs]|permi|distribut|releas|redist|copyright|terms", re.I)
@@ -555,7 +557,12 @@ def _detect(matches: list[Any]) -> Found | None:
 
 
 def _only_names(rule: Any) -> bool:
-    """Whether a rule is a mere name, as scancode has it, or a notice such as "under the GPL" that grants nothing."""
+    """Whether a rule is a mere name, as scancode has it, or a notice such as "under the GPL" that grants nothing.
+
+    Words that restrict, such as "for non-commercial use only", hold wherever they stand.
+    """
+    if license_class(rule.license_expression) == "proprietary":
+        return False
     if rule.is_license_notice and not _GRANTING.search(rule.text):
         return True
     return not (rule.is_license_text or rule.is_license_notice or rule.is_license_tag)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import COPIES, field
+from schemas.datasets import CAPPED, COPIES, field
 from transforms.contents import Contents
 from transforms.license_inheritance import LicensePolicy, Licenses, Similar, inherited_licenses
 from transforms.similarity import ShingleSetArrays, first_similar
@@ -40,10 +40,14 @@ class Verdicts:
     Similar means a Jaccard similarity of the shingle sets of `threshold` or more. In components of more than
     `indexed_above` contents a file is compared with those that share a rare shingle with it, which loses
     none; with more than `max_candidates` of them, with so many, those that share its rarest shingles first, and
-    its `detail` says so if it is kept. Licences are looked for among as many.
+    its `detail` says so if it is kept. Licences are looked for among as many; a file's evidence says so.
 
     With `against`, rows with a `location` are files that an earlier run kept. They come first, survive each other
     and every rule, and are none of this run's: `is_own` tells.
+
+    With `fork_share`, all files of a repository that is a fork (`fork_of`) go whole, after every other rule has been
+    asked: for the survivor of their content where it has one, else for the repository that stays. Those whose copy
+    there falls to another rule stay, for nothing would be left of a content that both hold.
     """
 
     threshold: float
@@ -52,6 +56,7 @@ class Verdicts:
     max_candidates: int = 1000
     min_shingles: int = 10
     against: bool = False
+    fork_share: float | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -59,6 +64,7 @@ class Verdicts:
             *("component", "representative", "row_id", "repo", "path", "content_id", "shingles", "shingle_set"),
             *("license", "license_class", "license_evidence", "reason", "detail"),
             *(("location",) if self.against else ()),
+            *(("fork_of", "fork_share") if self.fork_share is not None else ()),
         )
 
     @property
@@ -85,8 +91,10 @@ def _judge(settings: Verdicts, batch: pa.RecordBatch) -> pa.RecordBatch:
     reason, detail = (
         pc.if_else(pa.array(is_own), told, None) for told in _reasons(batch, contents, licenses, settings.policy)
     )
-    stars = _stars(contents, reason.is_null().to_numpy(zero_copy_only=False), is_own, similar)
-    columns = licenses.columns() | _duplicates(batch, contents, stars, reason, detail, settings)
+    eligible = reason.is_null().to_numpy(zero_copy_only=False)
+    leaves = _leaves_with_fork(settings, batch, contents, eligible)
+    stars = _stars(contents, eligible & ~leaves, is_own, similar)
+    columns = licenses.columns() | _duplicates(batch, contents, stars, leaves, reason, detail, settings)
     copies = np.bincount(contents.of_row[is_own], minlength=len(contents.copies))
     columns |= {
         "row_id": batch.column("row_id"),
@@ -121,6 +129,22 @@ def _reasons(
     return reason, detail
 
 
+def _leaves_with_fork(
+    settings: Verdicts, batch: pa.RecordBatch, contents: Contents, eligible: np.ndarray
+) -> np.ndarray:
+    """Which rows go because their repository is a fork."""
+    if settings.fork_share is None:
+        return np.zeros(batch.num_rows, bool)
+    fork_of, of_row = batch.column("fork_of"), contents.of_row
+    is_fork = fork_of.is_valid().to_numpy(zero_copy_only=False)
+    has_other = np.bincount(of_row[eligible & ~is_fork], minlength=len(contents.copies)) > 0
+    # What holds a content, and what should hold it in a fork's place.
+    names = pa.chunked_array([batch.column("repo"), fork_of]).combine_chunks().dictionary_encode().indices
+    holder, kept = np.split(names.fill_null(-1).to_numpy().astype(np.int64), 2)
+    is_there = np.isin(of_row << 32 | kept, of_row << 32 | holder)
+    return eligible & is_fork & (has_other[of_row] | ~is_there)
+
+
 @dataclass(frozen=True)
 class Stars:
     """By content: its first eligible row (-1: none), its survivor's content, their similarity."""
@@ -151,6 +175,7 @@ def _duplicates(
     batch: pa.RecordBatch,
     contents: Contents,
     stars: Stars,
+    leaves: np.ndarray,
     reason: pa.Array,
     detail: pa.Array,
     settings: Verdicts,
@@ -170,13 +195,24 @@ def _duplicates(
     texts[is_dropped & ~is_near] = "same content"
     for row in np.flatnonzero(is_dropped & is_near).tolist():
         texts[row] = f"similarity {stars.similarity[of_row[row]]:.3f} >= {settings.threshold:g}"
-    capped = f"compared with {settings.max_candidates} of the files like it, not with all"
+    capped = f"{CAPPED}{settings.max_candidates} of the files like it, not with all"
     texts[is_kept & stars.is_capped[of_row]] = capped
-    names = pa.array(np.where(is_near, "duplicate.near", "duplicate.exact"), pa.string(), mask=~is_dropped)
+    names = np.where(leaves, "duplicate.repository", np.where(is_near, "duplicate.near", "duplicate.exact"))
+    is_alone = ~is_dropped | (survivor < 0)
+    survivors = places.take(pa.array(survivor, mask=is_alone))
+    if leaves.any():
+        texts[leaves] = _fork_details(batch.filter(pa.array(leaves)), settings)
+        survivors = pc.coalesce(survivors, pc.if_else(pa.array(leaves), batch.column("fork_of"), None))
     return {
         "cluster": batch.column("content_id").take(pa.array(head)),
-        "survivor": places.take(pa.array(survivor, mask=~is_dropped)),
-        "similarity": pa.array(stars.similarity[of_row], mask=~is_dropped),
-        "reason": pc.coalesce(reason, names),
+        "survivor": survivors,
+        "similarity": pa.array(stars.similarity[of_row], mask=is_alone),
+        "reason": pc.coalesce(reason, pa.array(names, pa.string(), mask=~is_dropped)),
         "detail": pc.coalesce(pa.array(texts, pa.string()), detail),
     }
+
+
+def _fork_details(forks: pa.RecordBatch, settings: Verdicts) -> list[str]:
+    least = f"of the larger one's contents in both >= {settings.fork_share:g}"
+    told = zip(forks.column("fork_of").to_pylist(), forks.column("fork_share").to_pylist(), strict=True)
+    return [f"fork of {repo}: {share:.3f} {least}" for repo, share in told]

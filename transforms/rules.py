@@ -24,6 +24,8 @@ FAILED = (
     "input.malformed_json",
     "input.unsafe_path",
     "input.bomb",
+    "input.truncated",
+    "input.altered",
 )
 """Reasons of files that could not be judged; every other reason is a rule's, and its file is dropped."""
 

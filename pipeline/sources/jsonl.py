@@ -39,7 +39,7 @@ class JsonlSource:
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
     compressed, available = _first_object(place)
-    if available and (problem := columns.problem(place, available)):
+    if available and (problem := columns.problem(place.uri, available)):
         raise SourceError(problem)
     cuts = 1 if compressed else max(1, -(-place.size // max(target, 1)))
     size = place.size * GROWTH if compressed else place.size // cuts

@@ -49,7 +49,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
         yield ParquetPart(place, (), 0, 0, 0, 0, f"no parquet footer can be read: {reason(error)}")
         return
     found = columns.found_in(schema.names)
-    if problem := columns.problem(place, schema.names):
+    if problem := columns.problem(place.uri, schema.names):
         raise SourceError(problem)
     kind = schema.field(found["content"]).type
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):

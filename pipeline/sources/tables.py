@@ -11,7 +11,7 @@ NAMES = {
     "content": ("content", "text", "code"),
     "repo": ("repo", "repo_name", "repository_name", "max_stars_repo_name"),
     "path": ("path", "max_stars_repo_path", "file_path"),
-    "revision": ("revision", "commit", "max_stars_repo_head_hexsha"),
+    "revision": ("revision", "commit", "ref", "max_stars_repo_head_hexsha"),
     "license": ("license", "licenses", "max_stars_repo_licenses"),
 }
 """Column names in public datasets (The Stack, github-code, starcoderdata, BigQuery's github_repos)."""
@@ -42,15 +42,17 @@ class Columns:
                 found[value] = name
         return found
 
-    def problem(self, place: Place, available: list[str]) -> str | None:
+    def problem(self, shown: str, available: list[str]) -> str | None:
         """What to tell the user of a table without content, or without a column that the recipe names."""
         chosen = [name for field in fields(self) if (name := getattr(self, field.name))]
         wanted = next((name for name in chosen if name not in available), None)
         if not wanted and any(name in available for name in self.names("content")):
             return None
+        if not wanted and "blob_id" in available:
+            return f"{shown}: it names blobs (blob_id) and has no text, as The Stack v2; fetch their contents first"
         has = ", ".join(printable(name) for name in available[:30]) or "none"
         lacks = f"no column {wanted}" if wanted else f"no column of text ({', '.join(self.names('content'))})"
-        return f"{place.uri}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
+        return f"{shown}: {lacks}; it has {has}; say which under columns:, as in columns: {{content: body}}"
 
 
 DEFAULT_COLUMNS = Columns()
@@ -63,8 +65,8 @@ def table_origin(kind: str, place: Place) -> Origin:
 
 def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dict[str, Any], limits: Limits) -> Row:
     """The row of one table row; `mark` (gives ``#L12``) names it where it has no path."""
-    path = _text(values.get("path")) or file_path(place, mark())
-    repo, revision, license = (_text(values.get(name)) for name in ("repo", "revision", "license"))
+    path = one_line(values.get("path")) or file_path(place, mark())
+    repo, revision, license = (one_line(values.get(name)) for name in ("repo", "revision", "license"))
     origin = Origin(origin.source, repo or origin.repo, revision, license)
     content = values.get("content")
     if isinstance(content, str):
@@ -85,7 +87,7 @@ def file_path(place: Place, mark: str = "") -> str:
     return place.name.rsplit("/", 1)[-1] + mark
 
 
-def _text(value: Any) -> str | None:
+def one_line(value: Any) -> str | None:
     """A value as one line; several licences all hold."""
     if isinstance(value, (list, tuple)):
         value = " AND ".join(str(item) for item in value if item is not None)
