@@ -15,10 +15,15 @@ from rich.table import Table
 from jobs import why
 from jobs.attribution import write_attribution
 from jobs.curate import curation, estimate
+from jobs.demo import demo
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run as run_recipe
+from jobs.scoring.commands import score
+from jobs.training import TrainingError
+from jobs.training.commands import finetune, train
+from jobs.training.export import export
 from pipeline.execution import ConservationError, StepError
 from pipeline.plan import Plan, PlanError, describe
 from pipeline.sources import SourceError
@@ -178,6 +183,13 @@ def report(out: str) -> None:
     click.echo(store.path("report", "index.html"))
 
 
+cli.add_command(train)
+cli.add_command(finetune)
+cli.add_command(export)
+cli.add_command(score)
+cli.add_command(demo)
+
+
 def main(*command: str) -> None:
     """Runs the command line, after `command`; a user's mistake ends in one line and exit code 2, a failed run in 3."""
     try:
@@ -189,7 +201,7 @@ def main(*command: str) -> None:
         _fail("stopped; what was committed stays, start it again to go on", 130)
     except (RecipeError, SourceError, PlanError, FileNotFoundError) as error:
         _fail(str(error), 2)
-    except (StepError, ConservationError, OSError, ValueError) as error:
+    except (StepError, ConservationError, TrainingError, OSError, ValueError) as error:
         _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)
 
 

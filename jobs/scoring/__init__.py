@@ -1,0 +1,1 @@
+"""Scores of a model: its programs for known problems, run in a sandbox."""

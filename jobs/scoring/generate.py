@@ -1,0 +1,99 @@
+"""Sampling from a model: many rows of one prompt at a time, with a cache of keys and values."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from jobs.scoring.problems import truncate
+from jobs.training.model import Cache, CodeGen, weight_files
+
+
+@torch.inference_mode()
+def stream(
+    model: CodeGen,
+    tokens: list[int],
+    rows: int,
+    limit: int,
+    temperature: float,
+    top_p: float,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Draws up to `limit` tokens after a prompt, for `rows` rows at once: (rows,) at a time, until the context is full.
+
+    The prompt is cut at its front where the context would not hold it and the new tokens. Temperature 0 takes the
+    likeliest token. Top-p: Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020), section 3.1.
+    """
+    context = model.settings.n_positions
+    kept = tokens[-max(1, context - limit) :]
+    cache = Cache(model, rows, min(context, len(kept) + limit))
+    given = torch.tensor(kept, device=model.device).expand(rows, -1)
+    for _ in range(min(limit, context - len(kept))):
+        logits = model(given, cache=cache)[:, -1].float()
+        drawn = choose(logits, temperature, top_p, generator)
+        yield drawn
+        given = drawn[:, None]
+
+
+def choose(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> Tensor:
+    if temperature == 0:
+        return logits.argmax(-1)
+    chances, tokens = (logits / temperature).softmax(-1).sort(-1, descending=True)
+    before = chances.cumsum(-1) - chances
+    chances[before >= top_p] = 0
+    places = torch.multinomial(chances, 1, generator=generator)
+    return tokens.gather(-1, places)[:, 0]
+
+
+class Sampler:
+    """A model with its tokenizer, that completes texts. The same seed draws the same."""
+
+    def __init__(self, model: CodeGen, tokenizer: Tokenizer, temperature: float, top_p: float, fingerprint: str):
+        self.model, self.tokenizer = model, tokenizer
+        self.temperature, self.top_p, self.fingerprint = temperature, top_p, fingerprint
+        self.generator = torch.Generator(model.device)
+
+    @staticmethod
+    def open(folder: Path, temperature: float, top_p: float) -> "Sampler":
+        """Raises ValueError for a folder that holds no CodeGen model with its tokenizer."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = CodeGen.load(folder, device, torch.bfloat16 if device == "cuda" else None).eval()
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ValueError(f"{folder} holds no tokenizer.json")
+        weights = hashlib.sha256()
+        for file in weight_files(folder):
+            weights.update(file.read_bytes())
+        return Sampler(model, Tokenizer.from_file(str(path)), temperature, top_p, weights.hexdigest())
+
+    def seed(self, number: int, name: str) -> None:
+        """Begins anew, from a number and what is drawn for."""
+        mixed = hashlib.sha256(f"{number} {name}".encode()).digest()
+        self.generator.manual_seed(int.from_bytes(mixed[:8], "little"))
+
+    def stream(self, prompt: str, rows: int, limit: int) -> Iterator[list[str]]:
+        """The texts of all rows, growing, until each has met end-of-text or `limit` tokens are drawn."""
+        end = self.model.settings.eos_token_id
+        drawn: list[list[int]] = [[] for _ in range(rows)]
+        ended = [False] * rows
+        tokens = self.tokenizer.encode(prompt, add_special_tokens=False).ids
+        steps = stream(self.model, tokens, rows, limit, self.temperature, self.top_p, self.generator)
+        for step in steps:
+            for row, token in enumerate(step.tolist()):
+                ended[row] = ended[row] or token == end
+                if not ended[row]:
+                    drawn[row].append(token)
+            yield [self.tokenizer.decode(row) for row in drawn]
+            if all(ended):
+                return
+
+    def complete(self, prompt: str, rows: int, limit: int) -> list[str]:
+        """Texts that follow a prompt, each until a program's end (`truncate`) or `limit` tokens."""
+        texts = [""] * rows
+        for texts in self.stream(prompt, rows, limit):
+            if all(len(truncate(text)) < len(text) for text in texts):
+                break
+        return texts

