@@ -1,22 +1,28 @@
 """The licences that files state: in headers and SPDX tags, in licence files, in package metadata.
 
-`LicenseScan` measures one file at a time; `transforms.license_resolve` then weighs all that is known of a repository.
+`LicensePassages` finds in each file what may state a licence, `transforms.license_texts` has each distinct text
+matched, `LicenseEvidence` says what that makes of the file; `transforms.license_resolve` then weighs all that is
+known of a repository.
 """
 
 import re
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from dataclasses import field as setting
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.license_class import STRICTNESS, combine_strictest, license_class, spdx_expression
+from transforms.license_match import match, matcher, release_index, rule_tables
 from transforms.license_metadata import declared_license, is_metadata
-from transforms.license_text import Found, LicenseTexts, license_texts, release_index
+from transforms.license_passages import PassageFinder, Passages
+from transforms.license_texts import ANSWERS, answer, text_id
 
 __all__ = [
     "STRICTNESS",
@@ -74,76 +80,182 @@ def license_scope(path: str) -> str:
     return "directory" if _LICENSE_NAME.fullmatch(name) else "file"
 
 
+_NAME = pa.struct([("expression", pa.string()), ("text_id", pa.string())])
+_TEXT = pa.struct([("text_id", pa.string()), ("approximate", pa.bool_()), ("text", pa.string())])
+
+PASSAGES = pa.schema(
+    [
+        field(
+            "license_declared",
+            pa.list_(pa.list_(_NAME)),
+            "package metadata's statements: each name's expression, or the text that tells it",
+        ),
+        field("license_shown", pa.string(), "text_id of the file's passages that may state a licence"),
+        field("license_lines", pa.list_(pa.int32()), "line of the file, from 0, of each line of these passages"),
+        field("license_queries", pa.list_(_TEXT), "the texts that these two name, without comment signs"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LicensePassages:
+    """Finds in each file the names that metadata declares and the passages that may state a licence."""
+
+    side: tuple[str, ...] = ()
+    matcher: str = setting(default_factory=matcher)
+    reads = ("path", "content")
+    adds = PASSAGES
+
+    def load(self, rules: pa.Table) -> BatchFunction:
+        finder = PassageFinder(rules.combine_chunks().to_batches()[0])
+        return lambda batch: _find_passages(finder, batch)
+
+
+def _find_passages(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
+    data, offsets = string_buffers(batch.column("content"))
+    bounds = offsets.tolist()
+    rows = [
+        _find_in_file(finder, path, data, bounds[row], bounds[row + 1])
+        for row, path in enumerate(batch.column("path").to_pylist())
+    ]
+    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(PASSAGES.types)]
+    return pa.RecordBatch.from_arrays(columns, schema=PASSAGES)
+
+
+def _find_in_file(finder: PassageFinder, path: str, data: np.ndarray, begin: int, end: int) -> tuple[Any, ...]:
+    """One row of `PASSAGES`; nothing of a null or empty text."""
+    from textcode.analysis import is_source
+
+    if begin == end:
+        return None, None, None, None
+    texts: dict[str, Passages] = {}
+    declared = _declared_names(finder, path, data[begin:end], texts) if is_metadata(path) else []
+    shown = None
+    # Metadata in a programming language, such as setup.py, has a header too.
+    if not declared or is_source(path):
+        passages = finder.find(data, begin, end, is_source(path))
+        if passages is not None:
+            shown = text_id(passages)
+            texts[shown] = passages
+    lines = None if shown is None else texts[shown].lines
+    listed = [
+        {"text_id": name, "approximate": passages.approximate, "text": passages.text}
+        for name, passages in texts.items()
+    ]
+    return declared or None, shown, lines, listed or None
+
+
+def _declared_names(
+    finder: PassageFinder, path: str, content: np.ndarray, texts: dict[str, Passages]
+) -> list[list[dict[str, str | None]]]:
+    """The statements of package metadata, with the texts of names that are no expressions put into `texts`."""
+
+    def normalize(name: str) -> dict[str, str | None]:
+        """For a licence named in a metadata field: an id, a name, a classifier, a whole text."""
+        expression = spdx_expression(name)
+        if expression is not None:
+            return {"expression": expression, "text_id": None}
+        passages = finder.find_in(name if name.startswith("License ::") else f"license: {name}")
+        if passages is None:
+            return {"expression": None, "text_id": None}
+        named = text_id(passages)
+        texts[named] = passages
+        return {"expression": None, "text_id": named}
+
+    return [[normalize(name) for name in names] for names in declared_license(path, content.tobytes())]
+
+
+@dataclass(frozen=True)
+class LicenseEvidence:
+    """The licences that each file states, from its passages and what was found in them."""
+
+    reads = ("path", "license_declared", "license_shown", "license_lines", "license_answers")
+    adds = FOUND
+
+    def load(self) -> BatchFunction:
+        return _tell
+
+
+def _tell(batch: pa.RecordBatch) -> pa.RecordBatch:
+    speaks = pc.or_(pc.is_valid(batch.column("license_declared")), pc.is_valid(batch.column("license_shown")))
+    told = [_tell_file(**row) for row in batch.filter(speaks).select(LicenseEvidence.reads).to_pylist()]
+    place = np.cumsum(speaks.to_numpy(zero_copy_only=False)) - 1
+    indices = pa.array(place, mask=~speaks.to_numpy(zero_copy_only=False))
+    columns = [pa.array([row[i] for row in told], pa.string()).take(indices) for i in range(len(FOUND))]
+    return pa.RecordBatch.from_arrays(columns, schema=FOUND)
+
+
+class Stated(NamedTuple):
+    """A row of `FOUND`."""
+
+    found: str | None = None
+    granted: str | None = None
+    scope: str | None = None
+    evidence: str | None = None
+
+
+def _tell_file(
+    path: str,
+    license_declared: list[list[dict[str, Any]]] | None,
+    license_shown: str | None,
+    license_lines: list[int] | None,
+    license_answers: list[dict[str, Any]],
+) -> Stated:
+    answers = {answer["text_id"]: answer for answer in license_answers}
+    found = answers.get(license_shown)
+    if license_declared:
+        declared = _declared(license_declared, answers)
+        stated = combine_strictest([declared, found["expression"]])[0] if found else declared
+        return Stated(stated, stated, "package", f"package-metadata: {stated}")
+    if found is None:
+        return Stated()
+    scope = license_scope(path)
+    return Stated(found["expression"], found["granted"], scope, _evidence(found, license_lines or [], scope))
+
+
+def _declared(statements: list[list[dict[str, Any]]], answers: dict[str, dict[str, Any]]) -> str | None:
+    """The licence that package metadata declares; unknown where it declares one in words that nobody understands."""
+    for names in statements:
+        expressions = [name["expression"] or answers.get(name["text_id"], {}).get("expression") for name in names]
+        if "unknown" not in map(license_class, expressions):
+            return combine_strictest(expressions)[0]
+    return "LicenseRef-scancode-unknown"
+
+
+def _evidence(found: dict[str, Any], lines: list[int], scope: str) -> str:
+    kind = "license-file" if scope == "directory" else "spdx-tag" if found["tagged"] else "header"
+    spans = [(lines[at["first"] - 1] + 1, lines[at["last"] - 1] + 1) for at in found["lines"]]
+    places = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in spans[:4])
+    more = ", …" if len(spans) > 4 else ""
+    return f"{kind} lines {places}{more} score {found['score']:g}: {found['expression']}"
+
+
 @dataclass(frozen=True)
 class LicenseScan:
-    """Finds the licences that each file states, by scancode's index and rules."""
+    """The licences that each file states, for those who have batches and no plan: all three at once."""
 
     reads = ("path", "content")
     adds = FOUND
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """Loads the index if this process has none: some 5 s and 1.4 GB, given back when the function is dropped."""
-        license_texts()
-        scan = partial(_scan)
-        weakref.finalize(scan, release_index).atexit = False
+        """Loads the index if this process has none: some 5 s and 1.4 GB, for `release_index` to give back."""
+        find, tell = LicensePassages().load(pa.Table.from_batches([rule_tables()])), LicenseEvidence().load()
+        known: dict[str, dict[str, Any]] = {}
+
+        def answers(queries: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+            for query in queries or ():
+                if query["text_id"] not in known:
+                    told = answer(match(query["text"], query["approximate"]))
+                    known[query["text_id"]] = {"text_id": query["text_id"]} | told
+            return [row for query in queries or () if "expression" in (row := known[query["text_id"]])]
+
+        def scan(batch: pa.RecordBatch) -> pa.RecordBatch:
+            found = find(batch)
+            rows = [{"license_answers": answers(queries)} for queries in found.column("license_queries").to_pylist()]
+            told = pa.RecordBatch.from_pylist(rows, ANSWERS)
+            columns = {"path": batch.column("path")} | {
+                name: part.column(name) for part in (found, told) for name in part.schema.names
+            }
+            return tell(pa.record_batch({name: columns[name] for name in LicenseEvidence.reads}))
+
         return scan
-
-
-def _scan(batch: pa.RecordBatch) -> pa.RecordBatch:
-    texts = license_texts()
-    content = batch.column("content")
-    data, offsets = string_buffers(content)
-    bounds = offsets.tolist()
-    rows = [
-        _scan_file(texts, path, data, bounds[row], bounds[row + 1])
-        for row, path in enumerate(batch.column("path").to_pylist())
-    ]
-    columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(FOUND))]
-    return pa.record_batch(columns, schema=FOUND)
-
-
-def _scan_file(
-    texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int
-) -> tuple[str | None, str | None, str | None, str | None]:
-    """Licence found and granted, scope and evidence of one file; nothing of a null or empty text."""
-    from textcode.analysis import is_source
-
-    if begin == end:
-        return None, None, None, None
-    declared = _declared(texts, path, data[begin:end]) if is_metadata(path) else None
-    if declared is not None and not is_source(path):
-        return declared, declared, "package", f"package-metadata: {declared}"
-    found = texts.find(data, begin, end, is_source(path))
-    if declared is not None:  # metadata in a programming language, such as setup.py, has a header too
-        stated = combine_strictest([declared, found.expression if found else None])[0]
-        return stated, stated, "package", f"package-metadata: {stated}"
-    if found is None:
-        return None, None, None, None
-    scope = license_scope(path)
-    return found.expression, found.granted, scope, _evidence(found, scope)
-
-
-def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> str | None:
-    """The licence that package metadata declares; unknown where it declares one in words that nobody understands."""
-    statements = declared_license(path, content.tobytes())
-    for names in statements:
-        expressions = [_normalize(texts, name) for name in names]
-        if "unknown" not in map(license_class, expressions):
-            return combine_strictest(expressions)[0]
-    return "LicenseRef-scancode-unknown" if statements else None
-
-
-def _normalize(texts: LicenseTexts, name: str) -> str | None:
-    """An SPDX expression for a licence named in a metadata field: an id, a name, a classifier, a whole text."""
-    expression = spdx_expression(name)
-    if expression is None:
-        found = texts.find_in(name if name.startswith("License ::") else f"license: {name}")
-        expression = found.expression if found else None
-    return expression
-
-
-def _evidence(found: Found, scope: str) -> str:
-    kind = "license-file" if scope == "directory" else "spdx-tag" if found.tagged else "header"
-    places = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in found.lines[:4])
-    more = ", …" if len(found.lines) > 4 else ""
-    return f"{kind} lines {places}{more} score {found.score:g}: {found.expression}"
