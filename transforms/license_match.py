@@ -12,12 +12,15 @@ import os
 import re
 import sys
 import tempfile
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache, wraps
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pyarrow as pa
 
@@ -86,6 +89,7 @@ def load_index() -> Any:
         scancode._LICENSE_CACHE = scancode.load_cache_file(str(file))
         index = scancode._LICENSE_CACHE.index
         index.unknown_automaton = None  # a tenth of the memory, for a kind of matching that is not used here
+        _spare_work()
         gc.freeze()  # forked workers then share these pages
     finally:
         if was_enabled:
@@ -95,7 +99,7 @@ def load_index() -> Any:
 
 def release_index() -> None:
     """Forgets the index and all that was built on it, so that its memory can serve the next step."""
-    for kept in (_near_rules, load_index):
+    for kept in (_near_rules, _combined, _parsed, _license_keys, _spdx, load_index):
         kept.cache_clear()
     scancode: Any = sys.modules.get("licensedcode.cache")
     if scancode is not None:
@@ -122,6 +126,93 @@ def _import_scancode() -> None:
                 os.environ.pop(name)
                 if value is not None:
                     os.environ[name] = value
+
+
+def _spare_work() -> None:
+    """Puts quicker functions, that give the same, in the place of some of scancode's; half of its time goes with it."""
+    detection: Any = import_module("licensedcode.detection")
+    candidates: Any = import_module("licensedcode.match_set")
+    span: Any = import_module("licensedcode.spans").Span
+    run: Any = import_module("licensedcode.query").QueryRun
+    if hasattr(detection.is_false_positive, "__wrapped__"):
+        return
+    detection.combine_expressions = _combine_expressions
+    detection.is_false_positive = _without_matched_text(detection.is_false_positive)
+    candidates.compute_candidates = _of_few_rules(candidates.compute_candidates)
+    span.__contains__ = _first_of_numbers(span.__contains__)
+    run.is_digits_only = lambda self: all(token in self.digit_only_tids for token in self.tokens)
+
+
+def _first_of_numbers(contains: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """scancode's `Span.__contains__` tries slow abstract types first, where nearly all that is asked for is numbers."""
+    return lambda span, other: other in span._set if type(other) is int else contains(span, other)
+
+
+def _without_matched_text(is_false_positive: Callable[..., bool]) -> Callable[..., bool]:
+    """scancode's `is_false_positive` first puts each match's text together, token by token, to look for a copyright.
+
+    Whatever it finds, matches of full relevance are true, and so are those that are neither of low relevance nor a
+    single word long.
+    """
+
+    @wraps(is_false_positive)
+    def check(license_matches: list[Any], package_license: bool = False) -> bool:
+        rules = [match.rule for match in license_matches]
+        if all(rule.relevance == 100 for rule in rules):
+            return False
+        if any(rule.relevance >= 60 for rule in rules) and any(rule.length != 1 for rule in rules):
+            return False
+        return is_false_positive(license_matches, package_license)
+
+    return check
+
+
+def _of_few_rules(compute_candidates: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """scancode's `compute_candidates` goes through all rules to come to the matchable ones: it gets those alone."""
+
+    @wraps(compute_candidates)
+    def compute(query_run: Any, idx: Any, matchable_rids: set[int], **settings: Any) -> list[Any]:
+        rule_ids = sorted(matchable_rids)
+        tables = ("rules_by_rid", "sets_by_rid", "msets_by_rid")
+        few = {name: [getattr(idx, name)[rule] for rule in rule_ids] for name in tables}
+        index = SimpleNamespace(len_legalese=idx.len_legalese, **few)
+        found = compute_candidates(query_run, index, range(len(rule_ids)), **settings)
+        return [(scores, rule_ids[place], rule, words) for scores, place, rule, words in found]
+
+    return compute
+
+
+def _combine_expressions(expressions: Any, licensing: Any = None) -> str:
+    return _combined(tuple(dict.fromkeys(expressions)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _combined(expressions: tuple[str, ...]) -> str:
+    """scancode's expressions, each once, joined by AND."""
+    from license_expression import combine_expressions
+
+    return str(combine_expressions([_parsed(expression) for expression in expressions], licensing=_licensing()))
+
+
+@lru_cache(maxsize=1 << 16)
+def _parsed(expression: str) -> Any:
+    return _licensing().parse(expression, simple=True)
+
+
+@lru_cache(maxsize=1 << 16)
+def _license_keys(expression: str) -> frozenset[str]:
+    return frozenset(_licensing().license_keys(expression))
+
+
+@lru_cache(maxsize=1 << 16)
+def _spdx(expressions: tuple[str, ...]) -> str:
+    """scancode's expressions joined by AND, under SPDX's names."""
+    build: Any = import_module("licensedcode.cache").build_spdx_license_expression
+    return str(build(_combined(tuple(dict.fromkeys(expressions))), licensing=_licensing()))
+
+
+def _licensing() -> Any:
+    return import_module("licensedcode.cache").get_licensing()
 
 
 def rule_tables() -> pa.RecordBatch:
@@ -151,7 +242,7 @@ def _near_rules() -> tuple[np.ndarray, ...]:
     rule_ids = np.array(sorted(index.approx_matchable_rids), np.int64)
     words = [np.unique(np.frombuffer(index.tids_by_rid[rule], np.int16)) for rule in rule_ids]
     lengths = np.array([len(distinct) for distinct in words])
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    offsets = np.append(0, np.cumsum(lengths))
     rules = [index.rules_by_rid[rule] for rule in rule_ids]
     least = np.array([rule.min_matched_length_unique for rule in rules])
     least_high = np.array([rule.min_high_matched_length_unique for rule in rules])
@@ -170,6 +261,19 @@ def match(text: str, approximate: bool) -> Found | None:
     return _detect(matches) if matches else None
 
 
+@numba.njit(nogil=True, cache=True)
+def _count_shared(present, words, offsets, len_legalese):
+    """For each rule how many of its words are `present`, and how many of these are words of licences."""
+    rules = len(offsets) - 1
+    shared, shared_high = np.zeros(rules, np.int64), np.zeros(rules, np.int64)
+    for rule in range(rules):
+        for i in range(offsets[rule], offsets[rule + 1]):
+            if present[words[i]]:
+                shared[rule] += 1
+                shared_high[rule] += words[i] < len_legalese
+    return shared, shared_high
+
+
 def _rules_near(index: Any, tokens: list[int]) -> set[int]:
     """The rules that share enough words with a text to match it approximately.
 
@@ -178,11 +282,9 @@ def _rules_near(index: Any, tokens: list[int]) -> set[int]:
     order of preference: rules contained most, then the longest.
     """
     rule_ids, words, offsets, lengths, least, least_high = _near_rules()
-    present = np.zeros(1 << 15, np.uint8)
-    present[tokens] = 1
-    shared = np.add.reduceat(present[words], offsets, dtype=np.int32)
-    present[index.len_legalese :] = 0
-    shared_high = np.add.reduceat(present[words], offsets, dtype=np.int32)
+    present = np.zeros(1 << 15, np.bool_)
+    present[tokens] = True
+    shared, shared_high = _count_shared(present, words, offsets, index.len_legalese)
     near = np.flatnonzero((shared >= least) & (shared_high >= least_high) & (shared > 0.5 * lengths))
     contained = np.round(shared[near] / lengths[near], 1)
     best = np.lexsort((-shared[near], -contained))[:_NEAR_RULES]
@@ -196,39 +298,31 @@ def _detect(matches: list[Any]) -> Found | None:
     way: a group without an expression is a mere clue, except where all its licences were detected elsewhere.
     """
     from licensedcode import detection
-    from licensedcode.cache import build_spdx_license_expression, get_licensing
 
-    licensing: Any = get_licensing()
     groups = []
     for group in detection.group_matches(matches):
         if group:
             analysis = detection.analyze_detection(group)
             expression = detection.get_detected_license_expression(analysis=analysis, license_matches=group)[1]
             groups.append((group, expression))
-    detected = {key for _, expression in groups if expression for key in licensing.license_keys(expression)}
+    detected = {key for _, expression in groups if expression for key in _license_keys(expression)}
     kept = []
     for group, expression in groups:
         if expression is None and len(groups) > 1 and not detection.has_correct_license_clue_matches(group):
-            clues = [match.rule.license_expression for match in group]
-            clue = str(detection.combine_expressions(clues, unique=True, licensing=licensing))
-            expression = clue if detected.issuperset(licensing.license_keys(clue)) else None
+            clue = _combine_expressions([match.rule.license_expression for match in group])
+            expression = clue if detected.issuperset(_license_keys(clue)) else None
         if expression is not None:
             kept.append((group, expression))
     if not kept:
         return None
-
-    def spdx(expressions: list[str]) -> str:
-        joined = str(detection.combine_expressions(expressions, relation="AND", unique=True, licensing=licensing))
-        return str(build_spdx_license_expression(joined, licensing=licensing))
-
     found = [expression for _, expression in kept]
     granted = []
     for group, expression in kept:
         granting = [match.rule.license_expression for match in group if not _only_names(match.rule)]
         granted += [expression] if len(granting) == len(group) else granting
     return Found(
-        expression=spdx(found),
-        granted=spdx(granted or found),
+        expression=_spdx(tuple(found)),
+        granted=_spdx(tuple(granted or found)),
         score=min(match.score() for group, _ in kept for match in group),
         lines=tuple((min(m.start_line for m in group), max(m.end_line for m in group)) for group, _ in kept),
         tagged=any(match.matcher == "1-spdx-id" for group, _ in kept for match in group),
