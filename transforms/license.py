@@ -19,7 +19,7 @@ from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.license_class import STRICTNESS, combine_strictest, license_class, spdx_expression
-from transforms.license_match import match, matcher, release_index, rule_tables
+from transforms.license_match import import_scancode, match, matcher, release_index, rule_tables
 from transforms.license_metadata import declared_license, is_metadata
 from transforms.license_passages import PassageFinder, Passages
 from transforms.license_texts import ANSWERS, answer, text_id
@@ -107,6 +107,7 @@ class LicensePassages:
     adds = PASSAGES
 
     def load(self, rules: pa.Table) -> BatchFunction:
+        import_scancode()
         finder = PassageFinder(rules.combine_chunks().to_batches()[0])
         return lambda batch: _find_passages(finder, batch)
 

@@ -78,7 +78,7 @@ def load_index() -> Any:
 
     Read from the file that the wheel ships. Nothing is written: neither to the home directory nor beside the package.
     """
-    _import_scancode()
+    import_scancode()
     scancode: Any = import_module("licensedcode.cache")
     file = Path(scancode.licensedcode_cache_dir, scancode.LICENSE_INDEX_DIR, scancode.LICENSE_INDEX_FILENAME)
     if not file.exists():
@@ -111,8 +111,11 @@ def release_index() -> None:
         malloc_trim(0)
 
 
-def _import_scancode() -> None:
-    """Imports scancode's settings, which make folders as they are imported, so that these folders do not stay."""
+def import_scancode() -> None:
+    """Imports scancode's settings, which make folders as they are imported, so that these folders do not stay.
+
+    To be called before anything else of scancode's is imported.
+    """
     if "scancode_config" in sys.modules:
         return
     names = ("SCANCODE_CACHE", "SCANCODE_PACKAGE_INDEX_CACHE", "SCANCODE_TEMP")
