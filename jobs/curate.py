@@ -158,7 +158,8 @@ class _Curation:
     def _license(self) -> list[Step]:
         texts, rules, resolve = tuple(TEXTS.names), tuple(RULE_TABLES.names), LicenseResolve()
         earlier = earlier_license_texts(self.recipe.license)
-        passages, evidence = LicensePassages(side=("license_rules",)), LicenseEvidence()
+        side = ("license_rules",)
+        passages, evidence = LicensePassages(side), LicenseEvidence(side)
         # What finds passages is read from an earlier run where there is one, so that the index is not needed for it.
         given = [Emit((Input("license_rules", rules, there.rules),)) for there in earlier[:1]]
         found = Shuffle(
@@ -204,20 +205,21 @@ class _Curation:
             output=Output("_work/license_answers", tuple(ANSWERS.names)),
             homeward=True,
         )
-        names = ("row_id", "repo", "path", "claimed_license")
+        stated = Map(
+            "evidence",
+            (Output("_work/license_found", _added(evidence)),),
+            shards=len(self.splits),
+            inputs=(
+                Input("files", ("path", "content")),
+                Input("_work/license_scan", ("license_asked",)),
+                Input("_work/license_answers", tuple(ANSWERS.names)),
+            ),
+            transforms=(evidence,),
+        )
+        names = Input("files", ("row_id", "repo", "path", "claimed_license"))
         resolved = Shuffle(
             "license",
-            (
-                Emit(
-                    (
-                        Input("files", names),
-                        Input("_work/license_scan", tuple(n for n in evidence.reads if n in passages.adds.names)),
-                        Input("_work/license_answers", tuple(ANSWERS.names)),
-                    ),
-                    (evidence,),
-                    columns=(*names, *_added(evidence)),
-                ),
-            ),
+            (Emit((names, Input("_work/license_found", _added(evidence)))),),
             key="repo",
             order=("path", "row_id"),
             partitions=self.partitions,
@@ -230,6 +232,7 @@ class _Curation:
             scan,
             match,
             answers,
+            stated,
             resolved,
             self._homeward("licenses", (Input("_work/license", tuple(resolve.schema.names)),)),
         ]

@@ -154,9 +154,13 @@ def test_a_second_run_loads_no_index_and_writes_nothing_else(place: Path, first:
     assert second.committed("license_texts").tally() == {"earlier=True": first.committed("license_texts").rows}
 
 
-def test_only_new_texts_are_matched(place: Path, first: Store, against: str) -> None:
+@pytest.fixture(scope="module")
+def grown(place: Path, against: str) -> Store:
+    return curated(place / "grown", place / "grown-out", against)
+
+
+def test_only_new_texts_are_matched(place: Path, grown: Store) -> None:
     alone = curated(place / "grown", place / "alone")
-    grown = curated(place / "grown", place / "grown-out", against)
     assert same(alone, grown, "licenses", "copies", "ledger")
     files = files_of(grown)
     new = {
@@ -170,10 +174,9 @@ def test_only_new_texts_are_matched(place: Path, first: Store, against: str) -> 
     assert known == {tuple(text[name] for name in KNOWN[:4]) for text in grown.table("license_texts").to_pylist()}
 
 
-def test_beam_gives_the_same_bytes(place: Path, against: str) -> None:
-    inline = curated(place / "grown", place / "inline", against)
+def test_beam_gives_the_same_bytes(place: Path, grown: Store, against: str) -> None:
     beam = curated(place / "grown", place / "beam", against, engine="beam")
-    assert digests(Path(inline.path())) == digests(Path(beam.path()))
+    assert digests(Path(grown.path())) == digests(Path(beam.path()))
 
 
 def test_a_lost_shard_is_made_again(place: Path, first: Store) -> None:

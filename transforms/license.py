@@ -6,23 +6,23 @@ known of a repository.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as setting
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.license_class import STRICTNESS, combine_strictest, license_class, spdx_expression
-from transforms.license_match import import_scancode, match, matcher, release_index, rule_tables
+from transforms.license_match import Found, import_scancode, match, matcher, release_index, rule_tables
 from transforms.license_metadata import declared_license, is_metadata
 from transforms.license_passages import PassageFinder, Passages
-from transforms.license_texts import ANSWERS, answer, text_id
+from transforms.license_texts import QUERY, read_answer, text_id
 
 __all__ = [
     "STRICTNESS",
@@ -80,26 +80,17 @@ def license_scope(path: str) -> str:
     return "directory" if _LICENSE_NAME.fullmatch(name) else "file"
 
 
-_NAME = pa.struct([("expression", pa.string()), ("text_id", pa.string())])
-_TEXT = pa.struct([("text_id", pa.string()), ("approximate", pa.bool_()), ("text", pa.string())])
-
 PASSAGES = pa.schema(
     [
-        field(
-            "license_declared",
-            pa.list_(pa.list_(_NAME)),
-            "package metadata's statements: each name's expression, or the text that tells it",
-        ),
-        field("license_shown", pa.string(), "text_id of the file's passages that may state a licence"),
-        field("license_lines", pa.list_(pa.int32()), "line of the file, from 0, of each line of these passages"),
-        field("license_queries", pa.list_(_TEXT), "the texts that these two name, without comment signs"),
+        field("license_asked", pa.list_(pa.string()), "text_id of each; null where the file states no licence anyway"),
+        field("license_queries", pa.list_(QUERY), "texts that may state a licence, without comment signs"),
     ]
 )
 
 
 @dataclass(frozen=True)
 class LicensePassages:
-    """Finds in each file the names that metadata declares and the passages that may state a licence."""
+    """Finds in each file what must be matched: names in package metadata, passages that may state a licence."""
 
     side: tuple[str, ...] = ()
     matcher: str = setting(default_factory=matcher)
@@ -107,156 +98,159 @@ class LicensePassages:
     adds = PASSAGES
 
     def load(self, rules: pa.Table) -> BatchFunction:
-        import_scancode()
-        finder = PassageFinder(rules.combine_chunks().to_batches()[0])
-        return lambda batch: _find_passages(finder, batch)
-
-
-def _find_passages(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
-    data, offsets = string_buffers(batch.column("content"))
-    bounds = offsets.tolist()
-    rows = [
-        _find_in_file(finder, path, data, bounds[row], bounds[row + 1])
-        for row, path in enumerate(batch.column("path").to_pylist())
-    ]
-    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(PASSAGES.types)]
-    return pa.RecordBatch.from_arrays(columns, schema=PASSAGES)
-
-
-def _find_in_file(finder: PassageFinder, path: str, data: np.ndarray, begin: int, end: int) -> tuple[Any, ...]:
-    """One row of `PASSAGES`; nothing of a null or empty text."""
-    from textcode.analysis import is_source
-
-    if begin == end:
-        return None, None, None, None
-    texts: dict[str, Passages] = {}
-    declared = _declared_names(finder, path, data[begin:end], texts) if is_metadata(path) else []
-    shown = None
-    # Metadata in a programming language, such as setup.py, has a header too.
-    if not declared or is_source(path):
-        passages = finder.find(data, begin, end, is_source(path))
-        if passages is not None:
-            shown = text_id(passages)
-            texts[shown] = passages
-    lines = None if shown is None else texts[shown].lines
-    listed = [
-        {"text_id": name, "approximate": passages.approximate, "text": passages.text}
-        for name, passages in texts.items()
-    ]
-    return declared or None, shown, lines, listed or None
-
-
-def _declared_names(
-    finder: PassageFinder, path: str, content: np.ndarray, texts: dict[str, Passages]
-) -> list[list[dict[str, str | None]]]:
-    """The statements of package metadata, with the texts of names that are no expressions put into `texts`."""
-
-    def normalize(name: str) -> dict[str, str | None]:
-        """For a licence named in a metadata field: an id, a name, a classifier, a whole text."""
-        expression = spdx_expression(name)
-        if expression is not None:
-            return {"expression": expression, "text_id": None}
-        passages = finder.find_in(name if name.startswith("License ::") else f"license: {name}")
-        if passages is None:
-            return {"expression": None, "text_id": None}
-        named = text_id(passages)
-        texts[named] = passages
-        return {"expression": None, "text_id": named}
-
-    return [[normalize(name) for name in names] for names in declared_license(path, content.tobytes())]
+        return partial(_ask, _finder(rules))
 
 
 @dataclass(frozen=True)
 class LicenseEvidence:
-    """The licences that each file states, from its passages and what was found in them."""
+    """The licences that each file states, now that its texts are matched."""
 
-    reads = ("path", "license_declared", "license_shown", "license_lines", "license_answers")
+    side: tuple[str, ...] = ()
+    reads = ("path", "content", "license_asked", "license_answers")
     adds = FOUND
 
-    def load(self) -> BatchFunction:
-        return _tell
-
-
-def _tell(batch: pa.RecordBatch) -> pa.RecordBatch:
-    speaks = pc.or_(pc.is_valid(batch.column("license_declared")), pc.is_valid(batch.column("license_shown")))
-    told = [_tell_file(**row) for row in batch.filter(speaks).select(LicenseEvidence.reads).to_pylist()]
-    place = np.cumsum(speaks.to_numpy(zero_copy_only=False)) - 1
-    indices = pa.array(place, mask=~speaks.to_numpy(zero_copy_only=False))
-    columns = [pa.array([row[i] for row in told], pa.string()).take(indices) for i in range(len(FOUND))]
-    return pa.RecordBatch.from_arrays(columns, schema=FOUND)
-
-
-class Stated(NamedTuple):
-    """A row of `FOUND`."""
-
-    found: str | None = None
-    granted: str | None = None
-    scope: str | None = None
-    evidence: str | None = None
-
-
-def _tell_file(
-    path: str,
-    license_declared: list[list[dict[str, Any]]] | None,
-    license_shown: str | None,
-    license_lines: list[int] | None,
-    license_answers: list[dict[str, Any]],
-) -> Stated:
-    answers = {answer["text_id"]: answer for answer in license_answers}
-    found = answers.get(license_shown)
-    if license_declared:
-        declared = _declared(license_declared, answers)
-        stated = combine_strictest([declared, found["expression"]])[0] if found else declared
-        return Stated(stated, stated, "package", f"package-metadata: {stated}")
-    if found is None:
-        return Stated()
-    scope = license_scope(path)
-    return Stated(found["expression"], found["granted"], scope, _evidence(found, license_lines or [], scope))
-
-
-def _declared(statements: list[list[dict[str, Any]]], answers: dict[str, dict[str, Any]]) -> str | None:
-    """The licence that package metadata declares; unknown where it declares one in words that nobody understands."""
-    for names in statements:
-        expressions = [name["expression"] or answers.get(name["text_id"], {}).get("expression") for name in names]
-        if "unknown" not in map(license_class, expressions):
-            return combine_strictest(expressions)[0]
-    return "LicenseRef-scancode-unknown"
-
-
-def _evidence(found: dict[str, Any], lines: list[int], scope: str) -> str:
-    kind = "license-file" if scope == "directory" else "spdx-tag" if found["tagged"] else "header"
-    spans = [(lines[at["first"] - 1] + 1, lines[at["last"] - 1] + 1) for at in found["lines"]]
-    places = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in spans[:4])
-    more = ", …" if len(spans) > 4 else ""
-    return f"{kind} lines {places}{more} score {found['score']:g}: {found['expression']}"
+    def load(self, rules: pa.Table) -> BatchFunction:
+        return partial(_tell, _finder(rules))
 
 
 @dataclass(frozen=True)
 class LicenseScan:
-    """The licences that each file states, for those who have batches and no plan: all three at once."""
+    """The licences that each file states, for those who have batches and no plan: both at once."""
 
     reads = ("path", "content")
     adds = FOUND
 
-    def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    def load(self) -> BatchFunction:
         """Loads the index if this process has none: some 5 s and 1.4 GB, for `release_index` to give back."""
-        find, tell = LicensePassages().load(pa.Table.from_batches([rule_tables()])), LicenseEvidence().load()
-        known: dict[str, dict[str, Any]] = {}
+        known: dict[str, Found | None] = {}
 
-        def answers(queries: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-            for query in queries or ():
-                if query["text_id"] not in known:
-                    told = answer(match(query["text"], query["approximate"]))
-                    known[query["text_id"]] = {"text_id": query["text_id"]} | told
-            return [row for query in queries or () if "expression" in (row := known[query["text_id"]])]
+        def answer(passages: Passages) -> Found | None:
+            name = text_id(passages)
+            if name not in known:
+                known[name] = match(passages.text, passages.approximate)
+            return known[name]
 
-        def scan(batch: pa.RecordBatch) -> pa.RecordBatch:
-            found = find(batch)
-            rows = [{"license_answers": answers(queries)} for queries in found.column("license_queries").to_pylist()]
-            told = pa.RecordBatch.from_pylist(rows, ANSWERS)
-            columns = {"path": batch.column("path")} | {
-                name: part.column(name) for part in (found, told) for name in part.schema.names
-            }
-            return tell(pa.record_batch({name: columns[name] for name in LicenseEvidence.reads}))
+        texts = LicenseTexts(_finder(pa.Table.from_batches([rule_tables()])), answer)
+        return lambda batch: _rows([_scan_file(texts, *file) for file in _files(batch)], FOUND)
 
-        return scan
+
+class LicenseTexts:
+    """Finds the licences that a text states, by what `answer` says of its passages."""
+
+    def __init__(self, finder: PassageFinder, answer: Callable[[Passages], Found | None]) -> None:
+        self._finder, self._answer = finder, answer
+
+    def find(self, data: np.ndarray, begin: int, end: int, escapes: bool) -> Found | None:
+        """The licences in the UTF-8 text `data[begin:end]`; null where it states none.
+
+        With `escapes`, as for source code, a literal backslash and n, r or t count as white space.
+        """
+        passages = self._finder.find(data, begin, end, escapes)
+        found = None if passages is None else self._answer(passages)
+        if passages is None or found is None:
+            return None
+        at = passages.lines
+        return found._replace(lines=tuple((at[first - 1] + 1, at[last - 1] + 1) for first, last in found.lines))
+
+    def find_in(self, text: str) -> Found | None:
+        """The licences in a short text."""
+        data = np.frombuffer(text.encode(), np.uint8)
+        return self.find(data, 0, len(data), escapes=False)
+
+
+def _finder(rules: pa.Table) -> PassageFinder:
+    import_scancode()
+    return PassageFinder(rules.combine_chunks().to_batches()[0])
+
+
+def _files(batch: pa.RecordBatch) -> Iterator[tuple[str, np.ndarray, int, int]]:
+    """Each row's path and where its text is in the buffer."""
+    data, offsets = string_buffers(batch.column("content"))
+    bounds = offsets.tolist()
+    for row, path in enumerate(batch.column("path").to_pylist()):
+        yield path, data, bounds[row], bounds[row + 1]
+
+
+def _rows(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(schema.types)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _ask(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What `_scan_file` asks for where no text states anything, which is all that it ever asks for."""
+    asked: dict[str, Passages] = {}
+
+    def note(passages: Passages) -> None:
+        asked[text_id(passages)] = passages
+
+    texts = LicenseTexts(finder, note)
+    rows: list[tuple[Any, ...]] = []
+    for file in _files(batch):
+        asked.clear()
+        stated = _scan_file(texts, *file)
+        queries = [
+            {"text_id": name, "approximate": passages.approximate, "text": passages.text}
+            for name, passages in asked.items()
+        ]
+        is_silent = not asked and stated[0] is None
+        rows.append((None if is_silent else list(asked), queries or None))
+    return _rows(rows, PASSAGES)
+
+
+def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
+    known: dict[str, Found | None] = {}
+    texts = LicenseTexts(finder, lambda passages: known[text_id(passages)])
+    rows: list[tuple[Any, ...]] = []
+    asked, answered = (batch.column(name).to_pylist() for name in ("license_asked", "license_answers"))
+    for file, names, answers in zip(_files(batch), asked, answered, strict=True):
+        known.clear()
+        known.update(dict.fromkeys(names or ()), **{row["text_id"]: read_answer(row) for row in answers})
+        rows.append((None,) * len(FOUND) if names is None else _scan_file(texts, *file))
+    return _rows(rows, FOUND)
+
+
+def _scan_file(
+    texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """Licence found and granted, scope and evidence of one file; nothing of a null or empty text."""
+    from textcode.analysis import is_source
+
+    if begin == end:
+        return None, None, None, None
+    declared = _declared(texts, path, data[begin:end]) if is_metadata(path) else None
+    if declared is not None and not is_source(path):
+        return declared, declared, "package", f"package-metadata: {declared}"
+    found = texts.find(data, begin, end, is_source(path))
+    if declared is not None:  # metadata in a programming language, such as setup.py, has a header too
+        stated = combine_strictest([declared, found.expression if found else None])[0]
+        return stated, stated, "package", f"package-metadata: {stated}"
+    if found is None:
+        return None, None, None, None
+    scope = license_scope(path)
+    return found.expression, found.granted, scope, _evidence(found, scope)
+
+
+def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> str | None:
+    """The licence that package metadata declares; unknown where it declares one in words that nobody understands."""
+    statements = declared_license(path, content.tobytes())
+    for names in statements:
+        expressions = [_normalize(texts, name) for name in names]
+        if "unknown" not in map(license_class, expressions):
+            return combine_strictest(expressions)[0]
+    return "LicenseRef-scancode-unknown" if statements else None
+
+
+def _normalize(texts: LicenseTexts, name: str) -> str | None:
+    """An SPDX expression for a licence named in a metadata field: an id, a name, a classifier, a whole text."""
+    expression = spdx_expression(name)
+    if expression is None:
+        found = texts.find_in(name if name.startswith("License ::") else f"license: {name}")
+        expression = found.expression if found else None
+    return expression
+
+
+def _evidence(found: Found, scope: str) -> str:
+    kind = "license-file" if scope == "directory" else "spdx-tag" if found.tagged else "header"
+    places = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in found.lines[:4])
+    more = ", …" if len(found.lines) > 4 else ""
+    return f"{kind} lines {places}{more} score {found.score:g}: {found.expression}"

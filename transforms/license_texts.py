@@ -21,6 +21,8 @@ from transforms.license_passages import Passages
 TEXT_ID = field("text_id", pa.string(), "blake2b of a text and all else that its answer depends on", nullable=False)
 APPROXIMATE = field("approximate", pa.bool_(), "also matched approximately: licence words were left over")
 
+QUERY = pa.struct([("text_id", pa.string()), ("approximate", pa.bool_()), ("text", pa.string())])
+
 _LINES = pa.list_(pa.struct([("first", pa.int32()), ("last", pa.int32())]))
 
 ANSWER = pa.schema(
@@ -177,7 +179,7 @@ def _match_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     earlier = np.less(first.column("file").to_numpy(), 0)
     is_here, given = files > 0, pa.array(earlier)
     texts = [
-        answer(match(text, approximate))
+        _answer(match(text, approximate))
         for text, approximate in zip(*(first.column(n).to_pylist() for n in ("text", "approximate")), strict=True)
         if text is not None
     ]
@@ -198,11 +200,17 @@ def _match_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     return rows.filter(pa.array(is_here))
 
 
-def answer(found: Found | None) -> dict[str, Any]:
+def _answer(found: Found | None) -> dict[str, Any]:
     """A row of `ANSWER`."""
     if found is None:
         return {}
     return found._asdict() | {"lines": [{"first": first, "last": last} for first, last in found.lines]}
+
+
+def read_answer(row: dict[str, Any]) -> Found:
+    """What came home of an answer: all but the names of the rules."""
+    lines = tuple((at["first"], at["last"]) for at in row["lines"])
+    return Found(row["expression"], row["granted"], row["score"], lines, row["tagged"], ())
 
 
 def _starts(keys: pa.Array) -> np.ndarray:
