@@ -1,13 +1,16 @@
-"""`dedup.against`: the signatures that earlier runs left, checked before anything starts."""
+"""`dedup.against` and `license.against`: what earlier runs left, checked before anything starts."""
 
 from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from jobs.progress import RUN
-from jobs.recipe import DedupBlock, NearBlock, RecipeError
+from jobs.recipe import DedupBlock, LicenseBlock, NearBlock, RecipeError
 from pipeline.plan import Elsewhere
 from pipeline.storage import Manifest, Store
+from transforms.license_match import RULE_TABLES, matcher
+from transforms.license_texts import TEXTS
 from transforms.minhash import MinHash
 from transforms.signatures import signatures
 
@@ -35,19 +38,8 @@ def earlier_signatures(dedup: DedupBlock, first_shard: int) -> tuple[dict[str, E
 
 
 def _manifest(location: str, near: NearBlock, schema: pa.Schema) -> Manifest:
-    try:
-        store = Store(location)
-        manifest, run = store.manifest(SIGNATURES), store.read_json(RUN)
-        is_whole = manifest is not None and store.is_whole(SIGNATURES, manifest)
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"dedup.against: {location}: {error}") from error
-    if manifest is None or run is None:
-        raise RecipeError(f"dedup.against: {location} holds no signatures; name the --out of a run that has ended")
-    if not is_whole:
-        raise RecipeError(f"dedup.against: {location} is damaged: a shard of its signatures is missing or cut")
-    if set(schema.names) - {column["name"] for column in manifest.schema}:
-        raise RecipeError(f"dedup.against: {location} was written by another release, {manifest.code}")
-    theirs = run["recipe"]["dedup"]["near"]
+    manifest, recipe = _left("dedup.against", location, SIGNATURES, schema)
+    theirs = recipe["dedup"]["near"]
     if near.enabled and not theirs["enabled"]:
         raise RecipeError(f"dedup.against: {location} has no near signatures: its recipe had dedup.near off")
     for key in ("ngram", "permutations"):
@@ -55,3 +47,46 @@ def _manifest(location: str, near: NearBlock, schema: pa.Schema) -> Manifest:
             mend = f"its signatures have dedup.near.{key} {theirs[key]}, this recipe {getattr(near, key)}"
             raise RecipeError(f"dedup.against: {location} cannot be compared with: {mend}")
     return manifest
+
+
+class LicenseTexts(NamedTuple):
+    """What an earlier run left of its licence matching."""
+
+    rules: Elsewhere
+    texts: Elsewhere
+
+
+def earlier_license_texts(license: LicenseBlock) -> list[LicenseTexts]:
+    """The licence texts that each location has matched, by the same matcher as here; else raises RecipeError."""
+    found = []
+    for location in dict.fromkeys(location.rstrip("/") for location in license.against):
+        rules, _ = _left("license.against", location, "license_rules", RULE_TABLES)
+        texts, _ = _left("license.against", location, "license_texts", TEXTS)
+        theirs = next(iter(rules.tally())).removeprefix("matcher=")
+        if theirs != matcher():
+            mend = "run it anew, or leave it out"
+            raise RecipeError(f"license.against: {location} was matched by {theirs}, here is {matcher()}; {mend}")
+        there = (
+            Elsewhere(location, manifest.digest, schema, len(manifest.shards), 0)
+            for manifest, schema in ((rules, RULE_TABLES), (texts, TEXTS))
+        )
+        found.append(LicenseTexts(*there))
+    return found
+
+
+def _left(key: str, location: str, dataset: str, schema: pa.Schema) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest of a dataset that an earlier run left, and that run's recipe."""
+    what = dataset.replace("_", " ").replace("license", "licence")
+    try:
+        store = Store(location)
+        manifest, run = store.manifest(dataset), store.read_json(RUN)
+        is_whole = manifest is not None and store.is_whole(dataset, manifest)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{key}: {location}: {error}") from error
+    if manifest is None or run is None:
+        raise RecipeError(f"{key}: {location} holds no {what}; name the --out of a run that has ended")
+    if not is_whole:
+        raise RecipeError(f"{key}: {location} is damaged: a shard of its {what} is missing or cut")
+    if set(schema.names) - {column["name"] for column in manifest.schema}:
+        raise RecipeError(f"{key}: {location} was written by another release, {manifest.code}")
+    return manifest, run["recipe"]

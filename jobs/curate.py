@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.against import SIGNATURES, earlier_signatures
+from jobs.against import SIGNATURES, earlier_license_texts, earlier_signatures
 from jobs.recipe import (
     ArchiveSource,
     BigQuerySource,
@@ -46,9 +46,24 @@ from transforms.decontaminate import Decontaminate, digest
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
-from transforms.license import LicenseScan
+from transforms.license import LicenseEvidence, LicensePassages
+from transforms.license_match import RULE_TABLES
 from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
+from transforms.license_texts import (
+    ANSWERS,
+    HOME,
+    KNOWN,
+    SENT,
+    TEXTS,
+    EarlierTexts,
+    GatherAnswers,
+    LicenseRules,
+    MatchTexts,
+    NoRules,
+    SendAnswers,
+    SendTexts,
+)
 from transforms.minhash import MinHash, ShingleSets
 from transforms.near_duplicates import IS_OWN, Verdicts
 from transforms.pack import Pack, ShuffleBlocks
@@ -148,18 +163,70 @@ class _Curation:
     # licenses: what each file states, weighed with what its repository states
 
     def _license(self) -> list[Step]:
-        scan, resolve = LicenseScan(), LicenseResolve()
-        stated = Map(
+        texts, rules, resolve = tuple(TEXTS.names), tuple(RULE_TABLES.names), LicenseResolve()
+        earlier = earlier_license_texts(self.recipe.license)
+        side = ("license_rules",)
+        passages, evidence = LicensePassages(side), LicenseEvidence(side)
+        # What finds passages is read from an earlier run where there is one, so that the index is not needed for it.
+        given = [Emit((Input("license_rules", rules, there.rules),)) for there in earlier[:1]]
+        found = Shuffle(
+            "license_rules",
+            tuple(given) or (Emit((Input("files", ("row_id",)),), (), NoRules()),),
+            key="matcher",
+            order=(),
+            partitions=1,
+            reduce=LicenseRules(),
+            output=Output("license_rules", rules, tally=("matcher",)),
+        )
+        scan = Map(
             "scan",
-            (Output("_work/license_scan", _added(scan)),),
+            (Output("_work/license_scan", _added(passages)),),
             shards=len(self.splits),
-            inputs=(Input("files", scan.reads),),
-            transforms=(scan,),
+            inputs=(Input("files", passages.reads),),
+            transforms=(passages,),
+        )
+        sent = Emit((Input("_work/license_scan", SendTexts().reads),), (), SendTexts())
+        known = (
+            Emit((Input("license_texts", KNOWN, there.texts),), (EarlierTexts(number),), columns=tuple(SENT.names))
+            for number, there in enumerate(earlier)
+        )
+        match = Shuffle(
+            "license_texts",
+            (sent, *known),
+            key="text_id",
+            order=("file",),
+            partitions=len(self.splits),
+            reduce=MatchTexts(),
+            output=Output("license_texts", texts, tally=("earlier",)),
+        )
+        answers = Shuffle(
+            "home_license_texts",
+            (
+                Emit((Input("files", ("row_id",)),), (Unmeasured(HOME),)),
+                Emit((Input("license_texts", SendAnswers().reads),), (), SendAnswers()),
+            ),
+            key="row_id",
+            order=("text_id",),
+            partitions=len(self.splits),
+            reduce=GatherAnswers(),
+            output=Output("_work/license_answers", tuple(ANSWERS.names)),
+            homeward=True,
+        )
+        stated = Map(
+            "evidence",
+            (Output("_work/license_found", _added(evidence)),),
+            shards=len(self.splits),
+            inputs=(
+                Input("files", ("path", "content")),
+                Input("_work/license_scan", ("license_asked",)),
+                Input("_work/license_answers", tuple(ANSWERS.names)),
+            ),
+            transforms=(evidence,),
         )
         names = Input("files", ("row_id", "repo", "path", "claimed_license"))
         resolved = Shuffle(
             "license",
-            (Emit((names, Input("_work/license_scan", _added(scan)))),),
+            (Emit((names, Input("_work/license_found", _added(evidence)))),),
             key="repo",
             order=("path", "row_id"),
             partitions=self.partitions,
@@ -168,6 +235,10 @@ class _Curation:
             conserves=True,
         )
         return [
+            found,
+            scan,
+            match,
+            answers,
             stated,
             resolved,
             self._homeward("licenses", (Input("_work/license", tuple(resolve.schema.names)),)),

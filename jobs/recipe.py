@@ -120,10 +120,14 @@ class LanguagesBlock(Block):
 
 
 class LicenseBlock(Block):
-    """Classes and SPDX ids that are kept."""
+    """Classes and SPDX ids that are kept.
+
+    `against` names output locations of earlier runs: a text that they have matched is not matched again.
+    """
 
     enabled: bool = True
     keep: list[str] = ["permissive"]
+    against: list[str] = []
 
     @field_validator("keep")
     @classmethod

@@ -90,8 +90,9 @@ def check_location(recipe: Recipe, store: Store, replace: bool) -> None:
     """
     found = store.read_json(RUN)
     mend = "choose another --out"
-    if any(Store(location).path() == store.path() for location in recipe.dedup.against):
-        raise RecipeError(f"dedup.against: {store.uri} is --out itself, and would be overwritten; {mend}")
+    for key, against in (("dedup", recipe.dedup.against), ("license", recipe.license.against)):
+        if any(Store(location).path() == store.path() for location in against):
+            raise RecipeError(f"{key}.against: {store.uri} is --out itself, and would be overwritten; {mend}")
     if found is None:
         if names := [name for name in store.names() if not name.startswith(("_", "."))] + store.folders():
             raise RecipeError(f"--out {store.uri} holds files of something else ({names[0]}); {mend}")

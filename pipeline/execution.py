@@ -190,6 +190,7 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         order = [(name, "ascending") for name in (step.key, *step.order)]
         table = table.take(pc.sort_indices(table, sort_keys=order))
         timings: dict[str, float] = {}
+        name = "move" if step.reduce is None else type(step.reduce).__name__
         out_rows, files = 0, []
         if step.output.format == "files":
             files = write_files(job.store, step.output.dataset, reducer(_one_batch(table)))
@@ -199,14 +200,18 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
             ) as writer:
                 chunks = [_one_batch(table)] if step.partitions == 1 else _whole_keys(table, step.key)
                 for chunk in chunks:
+                    started = time.perf_counter()
                     reduced = reducer(chunk)
+                    timings[name] = timings.get(name, 0) + time.perf_counter() - started
                     out_rows += reduced.num_rows
                     _write({step.output: writer}, reduced, timings)
             files = [writer.shard]
         if (step.conserves or step.reduce is None) and out_rows != table.num_rows:
             raise ConservationError(f"{table.num_rows} rows in, {out_rows} out")
         fingerprint = job.plan.fingerprints[step.name]
-        record = Record(step.name, partition, fingerprint, table.num_rows, {step.output.dataset: files})
+        record = Record(
+            step.name, partition, fingerprint, table.num_rows, {step.output.dataset: files}, seconds=timings
+        )
         return _save(job, record)
 
 

@@ -1,17 +1,21 @@
 """The licences that files state: in headers and SPDX tags, in licence files, in package metadata.
 
-`LicenseScan` measures one file at a time; `transforms.license_resolve` then weighs all that is known of a repository.
+`LicensePassages` finds in each file what may state a licence, `transforms.license_texts` has each distinct text
+matched, `LicenseEvidence` says what that makes of the file; `transforms.license_resolve` then weighs all that is
+known of a repository.
 """
 
 import re
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as setting
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.license_class import (
@@ -21,10 +25,12 @@ from transforms.license_class import (
     settle_choices,
     spdx_expression,
 )
+from transforms.license_match import Found, import_scancode, match, matcher, release_index, rule_tables
 from transforms.license_metadata import declared_license, is_metadata
+from transforms.license_passages import PassageFinder, Passages
 from transforms.license_paths import PATH_LICENSES, path_licenses
 from transforms.license_restrictions import find_restriction
-from transforms.license_text import Found, LicenseTexts, license_texts, release_index
+from transforms.license_texts import QUERY, read_answer, text_id
 
 __all__ = [
     "STRICTNESS",
@@ -92,33 +98,133 @@ def license_scope(path: str) -> str:
     return "directory" if _LICENSE_NAME.fullmatch(name) else "file"
 
 
+PASSAGES = pa.schema(
+    [
+        field("license_asked", pa.list_(pa.string()), "text_id of each; null where the file states no licence anyway"),
+        field("license_queries", pa.list_(QUERY), "texts that may state a licence, without comment signs"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LicensePassages:
+    """Finds in each file what must be matched: names in package metadata, passages that may state a licence."""
+
+    side: tuple[str, ...] = ()
+    matcher: str = setting(default_factory=matcher)
+    reads = ("path", "content")
+    adds = PASSAGES
+
+    def load(self, rules: pa.Table) -> BatchFunction:
+        return partial(_ask, _finder(rules))
+
+
+@dataclass(frozen=True)
+class LicenseEvidence:
+    """The licences that each file states, now that its texts are matched."""
+
+    side: tuple[str, ...] = ()
+    reads = ("path", "content", "license_asked", "license_answers")
+    adds = FOUND
+
+    def load(self, rules: pa.Table) -> BatchFunction:
+        return partial(_tell, _finder(rules))
+
+
 @dataclass(frozen=True)
 class LicenseScan:
-    """Finds the licences that each file states, by scancode's index and rules."""
+    """The licences that each file states, for those who have batches and no plan: both at once."""
 
     reads = ("path", "content")
     adds = FOUND
-    memory = 1_700_000_000
 
-    def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """Loads the index if this process has none: some 5 s and 1.4 GB, given back when the function is dropped."""
-        license_texts()
-        scan = partial(_scan)
-        weakref.finalize(scan, release_index).atexit = False
-        return scan
+    def load(self) -> BatchFunction:
+        """Loads the index if this process has none: some 5 s and 1.4 GB, for `release_index` to give back."""
+        known: dict[str, Found | None] = {}
+
+        def answer(passages: Passages) -> Found | None:
+            name = text_id(passages)
+            if name not in known:
+                known[name] = match(passages.text, passages.approximate)
+            return known[name]
+
+        texts = LicenseTexts(_finder(pa.Table.from_batches([rule_tables()])), answer)
+        return lambda batch: _rows([_scan_file(texts, *file) for file in _files(batch)], FOUND)
 
 
-def _scan(batch: pa.RecordBatch) -> pa.RecordBatch:
-    texts = license_texts()
-    content = batch.column("content")
-    data, offsets = string_buffers(content)
+class LicenseTexts:
+    """Finds the licences that a text states, by what `answer` says of its passages."""
+
+    def __init__(self, finder: PassageFinder, answer: Callable[[Passages], Found | None]) -> None:
+        self._finder, self._answer = finder, answer
+
+    def find(self, data: np.ndarray, begin: int, end: int, escapes: bool) -> Found | None:
+        """The licences in the UTF-8 text `data[begin:end]`; null where it states none.
+
+        With `escapes`, as for source code, a literal backslash and n, r or t count as white space.
+        """
+        passages = self._finder.find(data, begin, end, escapes)
+        found = None if passages is None else self._answer(passages)
+        if passages is None or found is None:
+            return None
+        at = passages.lines
+        return found._replace(lines=tuple((at[first - 1] + 1, at[last - 1] + 1) for first, last in found.lines))
+
+    def find_in(self, text: str) -> Found | None:
+        """The licences in a short text."""
+        data = np.frombuffer(text.encode(), np.uint8)
+        return self.find(data, 0, len(data), escapes=False)
+
+
+def _finder(rules: pa.Table) -> PassageFinder:
+    import_scancode()
+    return PassageFinder(rules.combine_chunks().to_batches()[0])
+
+
+def _files(batch: pa.RecordBatch) -> Iterator[tuple[str, np.ndarray, int, int]]:
+    """Each row's path and where its text is in the buffer."""
+    data, offsets = string_buffers(batch.column("content"))
     bounds = offsets.tolist()
-    rows = [
-        _scan_file(texts, path, data, bounds[row], bounds[row + 1])
-        for row, path in enumerate(batch.column("path").to_pylist())
-    ]
-    columns = [pa.array(values, type) for values, type in zip(zip(*rows, strict=True), FOUND.types, strict=True)]
-    return pa.record_batch(columns or [pa.array([], type) for type in FOUND.types], schema=FOUND)
+    for row, path in enumerate(batch.column("path").to_pylist()):
+        yield path, data, bounds[row], bounds[row + 1]
+
+
+def _rows(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(schema.types)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _ask(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What `_scan_file` asks for where no text states anything, which is all that it ever asks for."""
+    asked: dict[str, Passages] = {}
+
+    def note(passages: Passages) -> None:
+        asked[text_id(passages)] = passages
+
+    texts = LicenseTexts(finder, note)
+    rows: list[tuple[Any, ...]] = []
+    for file in _files(batch):
+        asked.clear()
+        stated = _scan_file(texts, *file)
+        queries = [
+            {"text_id": name, "approximate": passages.approximate, "text": passages.text}
+            for name, passages in asked.items()
+        ]
+        is_silent = not asked and stated == _NOTHING
+        rows.append((None if is_silent else list(asked), queries or None))
+    return _rows(rows, PASSAGES)
+
+
+def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
+    known: dict[str, Found | None] = {}
+    texts = LicenseTexts(finder, lambda passages: known[text_id(passages)])
+    rows: list[tuple[Any, ...]] = []
+    asked, answered = (batch.column(name).to_pylist() for name in ("license_asked", "license_answers"))
+    for file, names, answers in zip(_files(batch), asked, answered, strict=True):
+        known.clear()
+        known.update(dict.fromkeys(names or ()), **{row["text_id"]: read_answer(row) for row in answers})
+        rows.append((None,) * len(FOUND) if names is None else _scan_file(texts, *file))
+    return _rows(rows, FOUND)
 
 
 def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int) -> _Row:
