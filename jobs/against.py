@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from jobs.progress import RUN
 from jobs.recipe import DedupBlock, NearBlock, RecipeError
+from pipeline.locations import shown
 from pipeline.plan import Elsewhere
 from pipeline.storage import Manifest, Store
 from transforms.minhash import MinHash
@@ -22,21 +23,21 @@ def earlier_signatures(dedup: DedupBlock, first_shard: int) -> tuple[dict[str, E
     """
     schema = signatures(MinHash(dedup.near.ngram, dedup.near.permutations))
     locations = list(dict.fromkeys(location.rstrip("/") for location in dedup.against))
-    last_parts = [PurePosixPath(location).name for location in locations]
+    last_parts = [PurePosixPath(shown(location)).name for location in locations]
     found: dict[str, Elsewhere] = {}
     size = 0
     for location, name in zip(locations, last_parts, strict=True):
         manifest = _manifest(location, dedup.near, schema)
         there = Elsewhere(location, manifest.digest, schema, len(manifest.shards), first_shard)
-        found[name if last_parts.count(name) == 1 else location] = there
+        found[name if last_parts.count(name) == 1 else shown(location)] = there
         first_shard += there.shards
         size += manifest.bytes
     return found, size
 
 
 def _manifest(location: str, near: NearBlock, schema: pa.Schema) -> Manifest:
+    store, location = Store(location), shown(location)
     try:
-        store = Store(location)
         manifest, run = store.manifest(SIGNATURES), store.read_json(RUN)
         is_whole = manifest is not None and store.is_whole(SIGNATURES, manifest)
     except (OSError, ValueError) as error:

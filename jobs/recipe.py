@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.locations import LocationError, read_location, shown
 from transforms.quality import PRESETS
 
 LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
@@ -190,11 +191,12 @@ class OutputBlock(Block):
 
 
 class EngineBlock(Block):
-    """Where the plan runs. It never changes what comes out."""
+    """Where the plan runs. It never changes what comes out. `options` are the Beam runner's own, by their names."""
 
     kind: Literal["beam", "inline"] = "beam"
     runner: str = "DirectRunner"
     workers: int | Literal["auto"] = "auto"
+    options: dict[str, bool | int | float | str | list[str] | None] = {}
 
 
 class Recipe(Block):
@@ -215,18 +217,27 @@ class Recipe(Block):
     seed: int = 0
 
     def identity(self) -> dict[str, Any]:
-        """Everything that shapes the data: two runs with the same identity may share an output location."""
-        return json.loads(self.model_dump_json(exclude={"engine"}))
+        """Everything that shapes the data: two runs with the same identity may share an output location.
+
+        Addresses are without login and options.
+        """
+        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine"})), self.tokenize.tokenizer
+        for source in told["sources"]:
+            source |= {"uri": shown(source["uri"])} if "uri" in source else {}
+        told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)
+        told["dedup"]["against"] = [shown(location) for location in told["dedup"]["against"]]
+        return told
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads a recipe and applies `key.path=value` overrides, whose values are YAML.
+def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe from a path or an address, and applies `key.path=value` overrides, whose values are YAML.
 
     Raises RecipeError with the file, the line and the key of the mistake.
     """
+    location, path = str(path), shown(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_location(location).decode()
+    except (OSError, UnicodeDecodeError, LocationError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         data = yaml.safe_load(text)
@@ -270,14 +281,14 @@ def _apply(data: dict[str, Any], override: str) -> None:
         at[last] = parsed
 
 
-def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
+def _first_mistake(path: str, tree: yaml.Node | None, error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
     # The name of a union's member stands in the location, but not in the file.
     kinds = {"environment", "archive", "directory", "parquet", "jsonl"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
     line = _line(tree, place)
-    where = f"{path}:{line}" if line else str(path)
+    where = f"{path}:{line}" if line else path
     if mistake["type"] == "extra_forbidden":
         return f"{where}: unknown key {key}{_suggestion(place)}"
     if mistake["type"] == "missing":

@@ -1,17 +1,15 @@
 """Runs a recipe's plan on an output location: claims it, starts the engine, shows progress."""
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from jobs.curate import curation
+from jobs.lock import locked
 from jobs.progress import RUN, shown
 from jobs.recipe import EngineBlock, Recipe, RecipeError
-from pipeline.execution import Job
+from pipeline.execution import Job, StepError
+from pipeline.locations import is_address
 from pipeline.plan import Plan
 from pipeline.storage import Store
 
@@ -23,9 +21,10 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
 
     Raises RecipeError where the location holds something else, StepError or ConservationError where a step failed.
     """
+    check_reach(recipe, store)
     plan = curation(recipe)
     check_location(recipe, store, replace)
-    with _locked(store):
+    with locked(store):
         job = Job(plan, store)
         pending = [step.name for step in job.prepare()]
         if not pending:
@@ -33,22 +32,45 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
         store.write_json(_description(recipe, plan), RUN)
         log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
         with shown(store):
-            run_on(recipe.engine, job)
-        log.info("run ended")
+            has_ended = run_on(recipe.engine, job)
+        if has_ended and (left := [step.name for step in job.pending()]):
+            raise StepError(f"the engine has ended without committing {', '.join(left)}")
+        log.info("run ended" if has_ended else "run submitted")
     return True
 
 
-def run_on(engine: EngineBlock, job: Job) -> None:
-    """Hands the job to the recipe's engine; engines are imported only when they are asked for."""
-    workers = len(os.sched_getaffinity(0)) if engine.workers == "auto" else engine.workers
+def run_on(engine: EngineBlock, job: Job) -> bool:
+    """Hands the job to the recipe's engine; False where it goes on after this returns.
+
+    Engines are imported only when they are asked for. Raises EngineError, StepError or ConservationError.
+    """
     if engine.kind == "inline":
         from pipeline.engines import inline
 
         inline.run(job)
-    else:
-        from pipeline.engines import beam
+        return True
+    from pipeline.engines import beam
 
-        beam.run(job, engine.runner, workers)
+    workers = None if engine.workers == "auto" else engine.workers
+    if engine.runner == "DirectRunner":
+        workers = workers or len(os.sched_getaffinity(0))
+    return beam.run(job, engine.runner, workers, engine.options)
+
+
+def check_reach(recipe: Recipe, store: Store) -> None:
+    """Refuses locations that workers on Dataflow could not reach. Raises RecipeError."""
+    if (recipe.engine.kind, recipe.engine.runner) != ("beam", "DataflowRunner"):
+        return
+    if not store.uri.startswith("gs://"):
+        raise RecipeError(
+            f"--out {store.address()}: Dataflow's workers write to a bucket; give --out gs://bucket/folder"
+        )
+    named = [(f"sources.{n}", getattr(source, "uri", "")) for n, source in enumerate(recipe.sources)]
+    named += [("dedup.against", location) for location in recipe.dedup.against]
+    here = [f"{key}: {location}" for key, location in named if location and not is_address(location)]
+    here += [f"sources.{n}: the Python environment" for n, s in enumerate(recipe.sources) if s.kind == "environment"]
+    if here:
+        raise RecipeError(f"{here[0]} is on this machine, where Dataflow's workers cannot read it; copy it to a bucket")
 
 
 def check_location(recipe: Recipe, store: Store, replace: bool) -> None:
@@ -59,13 +81,13 @@ def check_location(recipe: Recipe, store: Store, replace: bool) -> None:
     found = store.read_json(RUN)
     mend = "choose another --out"
     if any(Store(location).path() == store.path() for location in recipe.dedup.against):
-        raise RecipeError(f"dedup.against: {store.uri} is --out itself, and would be overwritten; {mend}")
+        raise RecipeError(f"dedup.against: {store.address()} is --out itself, and would be overwritten; {mend}")
     if found is None:
-        if names := [name for name in store.names() if not name.startswith(("_", "."))] + store.folders():
-            raise RecipeError(f"--out {store.uri} holds files of something else ({names[0]}); {mend}")
+        if names := [name for name in store.names() + store.folders() if not name.startswith(("_", "."))]:
+            raise RecipeError(f"--out {store.address()} holds files of something else ({names[0]}); {mend}")
     elif not replace and (key := _difference(found["recipe"], recipe.identity())):
         raise RecipeError(
-            f"--out {store.uri} holds the data of another recipe ({key} differs); {mend}, or add --replace"
+            f"--out {store.address()} holds the data of another recipe ({key} differs); {mend}, or add --replace"
         )
 
 
@@ -91,18 +113,3 @@ def _description(recipe: Recipe, plan: Plan) -> dict[str, Any]:
         for step in plan.steps
     ]
     return {"recipe": recipe.identity(), "steps": steps}
-
-
-@contextmanager
-def _locked(store: Store) -> Iterator[None]:
-    """Keeps a second run off a local output while this one lasts; the system frees the lock even after a kill."""
-    if not store.is_local:
-        yield
-        return
-    Path(store.path()).mkdir(parents=True, exist_ok=True)
-    with open(store.path("_lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecipeError(f"another run is writing to {store.uri}; wait for it, or choose another --out") from None
-        yield
