@@ -22,7 +22,7 @@ from pipeline.execution import ConservationError, EngineError, StepError
 from pipeline.locations import LocationError
 from pipeline.plan import Plan, PlanError, describe
 from pipeline.sources import SourceError
-from pipeline.storage import Store
+from pipeline.storage import MissingDataset, Store
 
 RECIPES = Path(__file__).parent / "recipes"
 QUICKSTART = RECIPES / "quickstart.yaml"
@@ -60,9 +60,8 @@ def run(
     _log_to(store)
     worked = run_recipe(loaded, store, replace)
     if not all(step.is_done for step in progress(store)):
-        click.echo(
-            f"Submitted. codesieve status {store.address()} tells how far it is; codesieve report when it is done."
-        )
+        click.echo(f"Submitted. See how far it is with: codesieve status {store.address()}")
+        click.echo(f"When it is done, write the report: codesieve report {store.address()}")
         return
     if worked or not store.exists("report", "summary.json"):
         _write_reports(store)
@@ -182,7 +181,7 @@ def main(*command: str) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped; what was committed stays, start it again to go on", 130)
-    except (RecipeError, SourceError, PlanError, EngineError, LocationError, FileNotFoundError) as error:
+    except (RecipeError, SourceError, PlanError, EngineError, LocationError, MissingDataset) as error:
         _fail(str(error), 2)
     except (StepError, ConservationError, OSError, ValueError) as error:
         _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.sources.files import reason
-from pipeline.storage import PROGRESS, Store
+from pipeline.storage import PROGRESS, MissingDataset, Store
 
 RUN = "_run.json"
 POLL_SECONDS = 0.5
@@ -36,10 +36,10 @@ class StepProgress:
 
 
 def progress(store: Store) -> list[StepProgress]:
-    """The steps of the run in a location, in order. Raises FileNotFoundError where there is no run."""
+    """The steps of the run in a location, in order. Raises MissingDataset where there is no run."""
     run = store.read_json(RUN)
     if run is None:
-        raise FileNotFoundError(f"{store.address()} holds no run of codesieve (no {RUN})")
+        raise MissingDataset(f"{store.address()} holds no run of codesieve (no {RUN})")
     return [_step(store, step) for step in run["steps"]]
 
 

@@ -158,6 +158,10 @@ class Plan:
         """
         return Plan(steps, check(steps), fingerprints(steps))
 
+    def step(self, name: str) -> Step:
+        """The step of a name."""
+        return next(step for step in self.steps if step.name == name)
+
     def writer(self, dataset: str) -> Step:
         """The step that writes a dataset."""
         return next(step for step in self.steps if any(output.dataset == dataset for output in step.outputs))

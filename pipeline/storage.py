@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,10 +30,17 @@ HUGGING_FACE_INDEX = ("dataset_info.json", "state.json")
 ROW_BITS = 32
 READ_BYTES = 8 << 20
 """Bytes of one request to an object store."""
+PAUSES = (0.5, 2, 8)
+"""Seconds before an upload is begun anew, after the library's own retries of its requests: an upload whose last answer
+was lost cannot always be taken up again."""
 PLAIN_COLUMNS = ("content", "data", "minhash", "shingle_set")
 """Columns whose values hardly repeat: a dictionary would only cost time."""
 ASCENDING_COLUMNS = {"shingle_set": "shingle_set.list.element"}
 """Columns of ascending numbers, and what parquet calls them: their differences take less room than they do."""
+
+
+class MissingDataset(FileNotFoundError):
+    """A location does not hold what was asked of it; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +200,17 @@ class Store:
 
     def _put(self, file: str, target: str) -> None:
         """Uploads a file. Nothing is seen under its name before the store has all of it."""
-        with self.file_system.open_output_stream(target, compression=None) as sink:
-            if os.path.getsize(file):
-                # In one call: a stream that an interruption closes early would become an object of half the file.
-                sink.write(pa.memory_map(file).read_buffer())
+        data = pa.memory_map(file).read_buffer() if os.path.getsize(file) else b""
+        for pause in (*PAUSES, None):
+            try:
+                with self.file_system.open_output_stream(target, compression=None) as sink:
+                    # In one call: a stream that an interruption closes early would become an object of half the file.
+                    sink.write(data)
+                return
+            except OSError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
 
     def manifest(self, dataset: str) -> Manifest | None:
         """The manifest of a dataset, or None where it is not whole."""
@@ -211,7 +226,7 @@ class Store:
         """The manifest of a dataset that must be whole."""
         manifest = self.manifest(dataset)
         if manifest is None:
-            raise FileNotFoundError(f"{self.address(dataset)} has no {MANIFEST}: the run that writes it has not ended")
+            raise MissingDataset(f"{self.address(dataset)} has no {MANIFEST}: the run that writes it has not ended")
         return manifest
 
     def read(

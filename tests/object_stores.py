@@ -86,7 +86,7 @@ def codesieve(*arguments: str, env: dict[str, str], **settings: object) -> subpr
 
 
 class BadNetwork:
-    """A TCP proxy before a server: every `every`-th connection gets 503, is cut at once, or is cut inside the answer."""
+    """A TCP proxy before a server: each `every`-th connection gets 500, 503 or nothing, or is cut in the answer."""
 
     def __init__(self, port: int, every: int = 0) -> None:
         self.every = every

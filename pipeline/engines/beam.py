@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stderr
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -23,7 +23,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
@@ -51,9 +51,11 @@ def run(
         pipeline = beam.Pipeline(runner=engine, options=settings)
     except ValueError as error:
         raise EngineError(f"engine.options: {' '.join(str(error).splitlines()[1:]) or error}") from error
-    token: Any = pipeline | beam.Create([None])
+    # The job travels once, beside the elements: a plan names every archive, which is much for each function to hold.
+    plan = AsSingleton(pipeline | "plan" >> beam.Create([job]))
+    token: Any = pipeline | "start" >> beam.Create([None])
     for step in job.pending():
-        token = _run_map(job, step, token) if isinstance(step, Map) else _run_shuffle(job, step, token)
+        token = _run_map(step, plan, token) if isinstance(step, Map) else _run_shuffle(step, plan, token)
     try:
         result: Any = pipeline.run()
         if runner == "DataflowRunner" and result.has_job:
@@ -125,58 +127,81 @@ def _worker_processes(job: Job) -> Any:
     return environment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
 
 
-def _run_map(job: Job, step: Map, token: PCollection) -> PCollection:
+def _run_map(step: Map, plan: AsSingleton, token: PCollection) -> PCollection:
     records: Any = (
         token
-        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(shard, None) for shard in job.tasks(step)])
+        | f"{step.name}: tasks" >> beam.FlatMap(_map_tasks, plan, step.name)
         | f"{step.name}: spread" >> beam.GroupByKey()
-        | f"{step.name}: run" >> beam.MapTuple(lambda shard, _: run_map(job, step, shard))
+        | f"{step.name}: run" >> beam.Map(_map, plan, step.name)
     )
-    return _commit(job, step, (records,))
+    return _commit_step(step, plan, (records,))
 
 
-def _run_shuffle(job: Job, step: Shuffle, token: PCollection) -> PCollection:
+def _run_shuffle(step: Shuffle, plan: AsSingleton, token: PCollection) -> PCollection:
     sent: Any = (
         token
-        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(task, None) for task in job.emit_tasks(step)])
+        | f"{step.name}: tasks" >> beam.FlatMap(_emit_tasks, plan, step.name)
         | f"{step.name}: spread" >> beam.GroupByKey()
-        | f"{step.name}: emit" >> beam.ParDo(_Emit(job, step)).with_outputs("rows", main="payloads")
+        | f"{step.name}: emit" >> beam.FlatMap(_emit, plan, step.name).with_outputs("rows", main="payloads")
     )
     # Every partition is reduced, also one that got no rows.
-    every = token | f"{step.name}: every" >> beam.FlatMap(lambda _: [(n, b"") for n in range(step.partitions)])
+    every = token | f"{step.name}: every" >> beam.FlatMap(_every_partition, step.partitions)
     records: Any = (
         (sent.payloads, every)
         | f"{step.name}: sent" >> beam.Flatten()
         | f"{step.name}: shuffle" >> beam.GroupByKey()
-        | f"{step.name}: reduce" >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, filter(None, payloads)))
+        | f"{step.name}: reduce" >> beam.Map(_reduce, plan, step.name)
     )
-    return _commit(job, step, (records, sent.rows))
+    return _commit_step(step, plan, (records, sent.rows))
 
 
-class _Emit(beam.DoFn):
-    def __init__(self, job: Job, step: Shuffle) -> None:
-        super().__init__()
-        self._job, self._step = job, step
-
-    def process(self, element: tuple[tuple[int, int], Iterable[None]]) -> Iterator[Any]:
-        (index, shard), _ = element
-        for partition, payload, rows in emit(self._job, self._step, index, shard):
-            yield TaggedOutput("rows", rows)
-            yield partition, payload
-
-
-def _commit(job: Job, step: Step, results: tuple[PCollection, ...]) -> PCollection:
+def _commit_step(step: Step, plan: AsSingleton, results: tuple[PCollection, ...]) -> PCollection:
     """Commits the step when all its tasks are done; the token that comes out starts the next step."""
-
-    def finish(_: int, grouped: Iterable[Record | int]) -> None:
-        found = list(grouped)
-        sent = sum(result for result in found if isinstance(result, int))
-        commit(job, step, [result for result in found if isinstance(result, Record)], sent)
-
     return (
         results
         | f"{step.name}: results" >> beam.Flatten()
-        | f"{step.name}: keyed" >> beam.Map(lambda result: (0, result))
+        | f"{step.name}: keyed" >> beam.Map(_under_one_key)
         | f"{step.name}: gather" >> beam.GroupByKey()
-        | f"{step.name}: commit" >> beam.MapTuple(finish)
+        | f"{step.name}: commit" >> beam.Map(_commit, plan, step.name)
     )
+
+
+# What workers do: functions that they import, with the job and the name of the step.
+
+
+def _map_tasks(_: None, job: Job, name: str) -> Iterator[tuple[int, None]]:
+    yield from ((shard, None) for shard in job.tasks(job.plan.step(name)))
+
+
+def _map(task: tuple[int, Iterable[None]], job: Job, name: str) -> Record:
+    return run_map(job, cast(Map, job.plan.step(name)), task[0])
+
+
+def _emit_tasks(_: None, job: Job, name: str) -> Iterator[tuple[tuple[int, int], None]]:
+    yield from ((task, None) for task in job.emit_tasks(cast(Shuffle, job.plan.step(name))))
+
+
+def _emit(task: tuple[tuple[int, int], Iterable[None]], job: Job, name: str) -> Iterator[Any]:
+    index, shard = task[0]
+    for partition, payload, rows in emit(job, cast(Shuffle, job.plan.step(name)), index, shard):
+        yield TaggedOutput("rows", rows)
+        yield partition, payload
+
+
+def _every_partition(_: None, partitions: int) -> Iterator[tuple[int, bytes]]:
+    yield from ((partition, b"") for partition in range(partitions))
+
+
+def _reduce(group: tuple[int, Iterable[bytes]], job: Job, name: str) -> Record:
+    partition, payloads = group
+    return reduce(job, cast(Shuffle, job.plan.step(name)), partition, filter(None, payloads))
+
+
+def _under_one_key(result: Record | int) -> tuple[int, Record | int]:
+    return 0, result
+
+
+def _commit(group: tuple[int, Iterable[Record | int]], job: Job, name: str) -> None:
+    found = list(group[1])
+    sent = sum(result for result in found if isinstance(result, int))
+    commit(job, job.plan.step(name), [result for result in found if isinstance(result, Record)], sent)
