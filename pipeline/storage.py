@@ -207,7 +207,7 @@ class Store:
                     # In one call: a stream that an interruption closes early would become an object of half the file.
                     sink.write(data)
                 return
-            except OSError:
+            except (OSError, pa.ArrowInvalid):
                 if pause is None:
                     raise
                 time.sleep(pause)

@@ -1,5 +1,7 @@
 """Object stores on loopback, each in a process of its own, and a proxy that makes them as bad as real networks are."""
 
+import itertools
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -9,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 BUCKET = "corpora"
 ROOT = Path(__file__).parent.parent
@@ -34,16 +37,22 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
+def wait_for(port: int) -> None:
+    """Returns when somebody listens."""
+    for _ in range(600):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
 @contextmanager
 def serving(command: list[str], port: int) -> Iterator[None]:
     """Runs a server until the body ends, which begins when the server listens."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(300):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        wait_for(port)
         yield
     finally:
         process.kill()
@@ -86,45 +95,55 @@ def codesieve(*arguments: str, env: dict[str, str], **settings: object) -> subpr
 
 
 class BadNetwork:
-    """A TCP proxy before a server: each `every`-th connection gets 500, 503 or nothing, or is cut in the answer."""
+    """A TCP proxy before a server: each `every`-th connection gets 500, 503 or nothing, or is cut in the answer.
 
-    def __init__(self, port: int, every: int = 0) -> None:
-        self.every = every
-        self.troubles = 0
-        self._target = port
-        self._count = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    In a process of its own: pyarrow holds Python's lock while it opens an object, so no thread beside it could answer.
+    """
+
+    def __init__(self, port: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._every, self._troubles = context.Value("i", 0), context.Value("i", 0)
+        self.port = free_port()
+        arguments = (self.port, port, self._every, self._troubles)
+        self._process = context.Process(target=_relay, args=arguments, daemon=True)
+        self._process.start()
+        wait_for(self.port)
+
+    def trouble(self, every: int) -> None:
+        """Makes each `every`-th connection a bad one; none with 0."""
+        self._every.value = every
+
+    @property
+    def troubles(self) -> int:
+        return self._troubles.value
 
     def close(self) -> None:
-        self._listener.close()
+        self._process.kill()
+        self._process.join()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._count += 1
-            trouble = None
-            if self.every and self._count % self.every == 0:
-                trouble = ("503", "500", "refuse", "cut")[self._count // self.every % 4]
-                self.troubles += 1
-            threading.Thread(target=self._serve, args=(client, trouble), daemon=True).start()
 
-    def _serve(self, client: socket.socket, trouble: str | None) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._target)) as server:
-            if trouble == "refuse":
-                return
-            if trouble in ("500", "503"):
-                _read_request(client)
-                words = {"500": "Internal Server Error", "503": "Service Unavailable"}[trouble]
-                client.sendall(f"HTTP/1.1 {trouble} {words}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-                return
-            upward = threading.Thread(target=_pump, args=(client, server), daemon=True)
-            upward.start()
-            _pump(server, client, 700 if trouble == "cut" else None)
+def _relay(port: int, target: int, every: Any, troubles: Any) -> None:
+    listener = socket.create_server(("127.0.0.1", port), backlog=64)
+    for count in itertools.count(1):
+        client, _ = listener.accept()
+        trouble = None
+        if every.value and count % every.value == 0:
+            trouble = ("503", "500", "refuse", "cut")[troubles.value % 4]
+            troubles.value += 1
+        threading.Thread(target=_serve, args=(client, target, trouble), daemon=True).start()
+
+
+def _serve(client: socket.socket, target: int, trouble: str | None) -> None:
+    with client, socket.create_connection(("127.0.0.1", target)) as server:
+        if trouble == "refuse":
+            return
+        if trouble in ("500", "503"):
+            _read_request(client)
+            words = {"500": "Internal Server Error", "503": "Service Unavailable"}[trouble]
+            client.sendall(f"HTTP/1.1 {trouble} {words}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            return
+        threading.Thread(target=_pump, args=(client, server), daemon=True).start()
+        _pump(server, client, 700 if trouble == "cut" else None)
 
 
 def _read_request(client: socket.socket) -> None:

@@ -215,7 +215,6 @@ def test_what_workers_cannot_reach_is_refused(tmp_path: Path) -> None:
     [
         ({"machine_typo": "n2"}, "engine.options: Beam has no option machine_typo; did you mean machine_type?"),
         ({"max_num_workers": "many"}, "engine.options: argument --max_num_workers: invalid int value: 'many'"),
-        ({"temp_location": "corpora/temp"}, "engine.options: "),
     ],
 )
 def test_a_mistake_in_an_option_is_told_in_one_line(

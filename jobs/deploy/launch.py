@@ -30,6 +30,7 @@ def command(arguments: list[str]) -> list[str]:
 def _options(arguments: list[str]) -> dict[str, str | bool | list[str]]:
     """`--name=value`, `--name value` and `--name`, as they come; a name that comes again becomes a list."""
     found: dict[str, list[str | bool]] = {}
+    name = ""
     for argument in arguments:
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")
