@@ -116,6 +116,7 @@ def staged_pipeline(job: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
     return beam_runner_api_pb2.Pipeline.FromString(read_location(uri))
 
 
+@pytest.mark.slow
 def test_a_submission_is_whole(bucket: dict[str, str], dataflow: Dataflow, tmp_path: Path) -> None:
     out = f"gs://{BUCKET}/out"
     run = submitted(out, dataflow, bucket, no_wait_until_finish="true")

@@ -86,6 +86,7 @@ def test_a_bucket_gets_the_bytes_of_a_local_run(engine: str, remote: Remote, exp
     assert job.pending() == []
 
 
+@pytest.mark.slow
 def test_troubles_of_the_network_change_no_byte(remote: Remote, expected: dict[str, str]) -> None:
     """500, 503, refused and cut connections: a run goes through, or fails with what it has committed staying."""
     store = Store(remote.uri("troubled"))
@@ -129,6 +130,7 @@ def uploaded(remote: Remote, dumps: Path) -> str:
     return remote.uri("dumps/**/*")
 
 
+@pytest.mark.slow
 def test_the_command_from_bucket_to_bucket(remote: Remote, tmp_path: Path) -> None:
     """Sources, recipe and output in a bucket; killed in the middle, refused beside a living run, and gone on with."""
     dumps = one_of_everything(tmp_path / "dumps")
@@ -193,6 +195,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(remote: Remote) -> None:
     assert objects(store)["large.txt.gz"] == large
 
 
+@pytest.mark.slow
 def test_more_objects_than_a_page_holds(remote: Remote) -> None:
     store = Store(remote.uri("many"))
     for number in range(1050):
