@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from jobs.progress import RUN
 from jobs.recipe import DedupBlock, LicenseBlock, NearBlock, RecipeError
+from pipeline.locations import shown
 from pipeline.plan import Elsewhere
 from pipeline.storage import Manifest, Store
 from transforms.license_match import RULE_TABLES, matcher
@@ -25,13 +26,13 @@ def earlier_signatures(dedup: DedupBlock, first_shard: int) -> tuple[dict[str, E
     """
     schema = signatures(MinHash(dedup.near.ngram, dedup.near.permutations))
     locations = list(dict.fromkeys(location.rstrip("/") for location in dedup.against))
-    last_parts = [PurePosixPath(location).name for location in locations]
+    last_parts = [PurePosixPath(shown(location)).name for location in locations]
     found: dict[str, Elsewhere] = {}
     size = 0
     for location, name in zip(locations, last_parts, strict=True):
         manifest = _manifest(location, dedup.near, schema)
         there = Elsewhere(location, manifest.digest, schema, len(manifest.shards), first_shard)
-        found[name if last_parts.count(name) == 1 else location] = there
+        found[name if last_parts.count(name) == 1 else shown(location)] = there
         first_shard += there.shards
         size += manifest.bytes
     return found, size
@@ -40,6 +41,7 @@ def earlier_signatures(dedup: DedupBlock, first_shard: int) -> tuple[dict[str, E
 def _manifest(location: str, near: NearBlock, schema: pa.Schema) -> Manifest:
     manifest, recipe = _left("dedup.against", location, SIGNATURES, schema)
     theirs = recipe["dedup"]["near"]
+    location = shown(location)
     if near.enabled and not theirs["enabled"]:
         raise RecipeError(f"dedup.against: {location} has no near signatures: its recipe had dedup.near off")
     for key in ("ngram", "permutations"):
@@ -65,7 +67,9 @@ def earlier_license_texts(license: LicenseBlock) -> list[LicenseTexts]:
         theirs = next(iter(rules.tally())).removeprefix("matcher=")
         if theirs != matcher():
             mend = "run it anew, or leave it out"
-            raise RecipeError(f"license.against: {location} was matched by {theirs}, here is {matcher()}; {mend}")
+            raise RecipeError(
+                f"license.against: {shown(location)} was matched by {theirs}, here is {matcher()}; {mend}"
+            )
         there = (
             Elsewhere(location, manifest.digest, schema, len(manifest.shards), 0)
             for manifest, schema in ((rules, RULE_TABLES), (texts, TEXTS))
@@ -77,8 +81,8 @@ def earlier_license_texts(license: LicenseBlock) -> list[LicenseTexts]:
 def _left(key: str, location: str, dataset: str, schema: pa.Schema) -> tuple[Manifest, dict[str, Any]]:
     """The manifest of a dataset that an earlier run left, and that run's recipe."""
     what = dataset.replace("_", " ").replace("license", "licence")
+    store, location = Store(location), shown(location)
     try:
-        store = Store(location)
         manifest, run = store.manifest(dataset), store.read_json(RUN)
         is_whole = manifest is not None and store.is_whole(dataset, manifest)
     except (OSError, ValueError) as error:

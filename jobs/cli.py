@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 from pythonjsonlogger.json import JsonFormatter
@@ -24,10 +24,11 @@ from jobs.scoring.commands import score
 from jobs.training import TrainingError
 from jobs.training.commands import finetune, train
 from jobs.training.export import export
-from pipeline.execution import ConservationError, StepError
+from pipeline.execution import ConservationError, EngineError, StepError
+from pipeline.locations import LocationError
 from pipeline.plan import Plan, PlanError, describe
 from pipeline.sources import SourceError
-from pipeline.storage import Store
+from pipeline.storage import MissingDataset, Store
 
 RECIPES = Path(__file__).parent / "recipes"
 QUICKSTART = RECIPES / "quickstart.yaml"
@@ -40,7 +41,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", required=False)
 @click.option("--out", help="Where datasets go: a path, gs://… or s3://…  [default: out/RECIPE]")
 @click.option("--engine", type=click.Choice(["beam", "inline", "ray"]), help="Overrides engine.kind.")
 @click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
@@ -50,7 +51,7 @@ def cli() -> None:
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Of git sources, only what changed from that day on.")
 @click.option("--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits.")
 def run(
-    recipe: Path | None,
+    recipe: str | None,
     out: str | None,
     engine: str | None,
     runner: str | None,
@@ -61,7 +62,7 @@ def run(
     replace: bool,
 ) -> None:
     """Curates what RECIPE names; without one, the packages of this Python environment."""
-    path = _recipe_path(recipe)
+    location = _recipe_location(recipe)
     chosen = [
         ("engine.kind", engine),
         ("engine.runner", runner),
@@ -69,12 +70,16 @@ def run(
         ("engine.workers", workers),
     ]
     settings = [*overrides, *(f"{key}={value}" for key, value in chosen if value is not None)]
-    loaded = load_recipe(path, settings)
+    loaded = load_recipe(location, settings)
     if since:
         loaded = loaded.increment(since.date())
-    store = Store(out or f"out/{path.stem}")
+    store = Store(out or f"out/{PurePosixPath(location).stem}")
     _log_to(store)
     worked = run_recipe(loaded, store, replace)
+    if not all(step.is_done for step in progress(store)):
+        click.echo(f"Submitted. See how far it is with: codesieve status {store.address()}")
+        click.echo(f"When it is done, write the report: codesieve report {store.address()}")
+        return
     if worked or not store.exists("report", "summary.json"):
         _write_reports(store)
     if not worked:
@@ -87,11 +92,12 @@ def _write_reports(store: Store) -> None:
     write_report(store)  # last: where its summary is, all of it is
 
 
-def _recipe_path(recipe: Path | None) -> Path:
+def _recipe_location(recipe: str | None) -> str:
+    """A path or an address; the name of a shipped recipe leads to it, unless a file of that name is nearer."""
     if recipe is None:
-        return QUICKSTART
-    shipped = RECIPES / recipe.name
-    return shipped if not recipe.exists() and recipe.parent == Path() and shipped.exists() else recipe
+        return str(QUICKSTART)
+    is_shipped = "/" not in recipe and not Path(recipe).exists() and (RECIPES / recipe).exists()
+    return str(RECIPES / recipe) if is_shipped else recipe
 
 
 def _log_to(store: Store) -> None:
@@ -103,7 +109,7 @@ def _log_to(store: Store) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RecipeError(f"--out {store.uri}: cannot be written: {error.strerror}") from error
+            raise RecipeError(f"--out {store.address()}: cannot be written: {error.strerror}") from error
         handler = logging.FileHandler(folder / "_log.jsonl", encoding="utf-8", delay=True)
         handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
     logging.getLogger().addHandler(handler)
@@ -120,16 +126,16 @@ def _print_result(store: Store, summary: dict) -> None:
     console.print(table)
     for dataset in ("corpus", "ledger", "tokenizer", "tokens", "report/index.html"):
         if store.exists(*dataset.split("/")):
-            console.print(f"{dataset.partition('/')[0]:<10} {store.path(dataset)}", soft_wrap=True, highlight=False)
+            console.print(f"{dataset.partition('/')[0]:<10} {store.address(dataset)}", soft_wrap=True, highlight=False)
 
 
 @cli.command()
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as JSON, to diff.")
-def plan(recipe: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def plan(recipe: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Prints the steps of RECIPE, their schemas and the estimated size and time; starts nothing."""
-    made = curation(load_recipe(_recipe_path(recipe), overrides))
+    made = curation(load_recipe(_recipe_location(recipe), overrides))
     if as_json:
         click.echo(json.dumps([describe(step) for step in made.steps], indent=1))
     else:
@@ -180,7 +186,7 @@ def report(out: str) -> None:
     """Writes the web page about the run in OUT and the attribution of its corpus, and tells where the page is."""
     store = Store(out)
     _write_reports(store)
-    click.echo(store.path("report", "index.html"))
+    click.echo(store.address("report", "index.html"))
 
 
 cli.add_command(train)
@@ -199,7 +205,7 @@ def main(*command: str) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped; what was committed stays, start it again to go on", 130)
-    except (RecipeError, SourceError, PlanError, FileNotFoundError) as error:
+    except (RecipeError, SourceError, PlanError, EngineError, LocationError, MissingDataset) as error:
         _fail(str(error), 2)
     except (StepError, ConservationError, TrainingError, OSError, ValueError) as error:
         _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)

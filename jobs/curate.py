@@ -6,7 +6,6 @@ Folders with a leading underscore are the plan's own; the others are public.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +25,7 @@ from jobs.recipe import (
     SourceBlock,
     TokenizeBlock,
 )
+from pipeline.locations import read_location, shown
 from pipeline.plan import Elsewhere, Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
@@ -612,10 +612,10 @@ def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
     if settings.tokenizer is None:
         return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block)
     try:
-        given = GivenTokenizer(Path(settings.tokenizer).read_bytes(), settings.block)
+        given = GivenTokenizer(read_location(settings.tokenizer), settings.block)
         _ = given.vocabulary
     except (OSError, ValueError) as error:
-        raise RecipeError(f"tokenize.tokenizer: {settings.tokenizer}: {error}") from error
+        raise RecipeError(f"tokenize.tokenizer: {shown(settings.tokenizer)}: {error}") from error
     return given
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.storage import PROGRESS, Store
+from pipeline.sources.files import reason
+from pipeline.storage import PROGRESS, MissingDataset, Store
 
 RUN = "_run.json"
 POLL_SECONDS = 0.5
+REMOTE_POLL_SECONDS = 15
+"""Looking costs some requests a step on an object store."""
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +36,10 @@ class StepProgress:
 
 
 def progress(store: Store) -> list[StepProgress]:
-    """The steps of the run in a location, in order. Raises FileNotFoundError where there is no run."""
+    """The steps of the run in a location, in order. Raises MissingDataset where there is no run."""
     run = store.read_json(RUN)
     if run is None:
-        raise FileNotFoundError(f"{store.uri} holds no run of codesieve (no {RUN})")
+        raise MissingDataset(f"{store.address()} holds no run of codesieve (no {RUN})")
     return [_step(store, step) for step in run["steps"]]
 
 
@@ -64,7 +67,7 @@ def shown(store: Store) -> Iterator[None]:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    thread = threading.Thread(target=_watch, args=(store, stop, bars), daemon=True)
+    thread = threading.Thread(target=_watch, args=(store, stop, bars, progress(store)), daemon=True)
     with bars:
         thread.start()
         try:
@@ -74,13 +77,17 @@ def shown(store: Store) -> Iterator[None]:
             thread.join()
 
 
-def _watch(store: Store, stop: threading.Event, bars: Progress) -> None:
+def _watch(store: Store, stop: threading.Event, bars: Progress, steps: list[StepProgress]) -> None:
     bar = bars.add_task("starting", total=None)
-    told = {step.name for step in progress(store) if step.is_done}
+    told = {step.name for step in steps if step.is_done}
     ended = False
     while not ended:
-        ended = stop.wait(POLL_SECONDS)
-        steps = progress(store)
+        ended = stop.wait(POLL_SECONDS if store.is_local else REMOTE_POLL_SECONDS)
+        try:
+            steps = progress(store)
+        except OSError as error:
+            log.warning("progress cannot be read", extra={"cause": reason(error)})
+            continue
         for number, step in enumerate(steps, 1):
             if step.is_done and step.name not in told:
                 told.add(step.name)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.locations import LocationError, read_location, shown
 from pipeline.sources.bigquery import is_emulator
 from transforms.quality import PRESETS
 
@@ -262,7 +263,8 @@ class ResourcesBlock(Block):
 class EngineBlock(Block):
     """Where the plan runs. It never changes what comes out.
 
-    `runner` is Beam's; `address` (of a running cluster) and `resources` (by the step's name) are Ray's.
+    `runner` is Beam's, with `options` that are its own, by their names; `address` (of a running cluster) and
+    `resources` (by the step's name) are Ray's.
     """
 
     kind: Literal["beam", "inline", "ray"] = "beam"
@@ -270,6 +272,7 @@ class EngineBlock(Block):
     address: str | None = None
     workers: int | Literal["auto"] = "auto"
     resources: dict[str, ResourcesBlock] = {}
+    options: dict[str, bool | int | float | str | list[str] | None] = {}
 
     @field_validator("address")
     @classmethod
@@ -307,18 +310,28 @@ class Recipe(Block):
         return self.model_copy(update={"sources": sources})
 
     def identity(self) -> dict[str, Any]:
-        """Everything that shapes the data: two runs with the same identity may share an output location."""
-        return json.loads(self.model_dump_json(exclude={"engine"}))
+        """Everything that shapes the data: two runs with the same identity may share an output location.
+
+        Addresses are without login and options.
+        """
+        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine"})), self.tokenize.tokenizer
+        for source in told["sources"]:
+            source |= {"uri": shown(source["uri"])} if "uri" in source else {}
+        told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)
+        for block in ("dedup", "license"):
+            told[block]["against"] = [shown(location) for location in told[block]["against"]]
+        return told
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads a recipe and applies `key.path=value` overrides, whose values are YAML.
+def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe from a path or an address, and applies `key.path=value` overrides, whose values are YAML.
 
     Raises RecipeError with the file, the line and the key of the mistake.
     """
+    location, path = str(path), shown(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_location(location).decode()
+    except (OSError, UnicodeDecodeError, LocationError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         data = yaml.safe_load(text)
@@ -362,14 +375,14 @@ def _apply(data: dict[str, Any], override: str) -> None:
         at[last] = parsed
 
 
-def _first_mistake(path: Path, tree: yaml.Node | None, error: ValidationError) -> str:
+def _first_mistake(path: str, tree: yaml.Node | None, error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
     # The name of a union's member stands in the location, but not in the file.
     kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
     line = _line(tree, place)
-    where = f"{path}:{line}" if line else str(path)
+    where = f"{path}:{line}" if line else path
     if mistake["type"] == "extra_forbidden":
         return f"{where}: unknown key {key}{_suggestion(place)}"
     if mistake["type"] == "missing":

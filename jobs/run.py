@@ -1,18 +1,16 @@
 """Runs a recipe's plan on an output location: claims it, starts the engine, shows progress."""
 
-import fcntl
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from jobs.curate import curation
+from jobs.lock import locked
 from jobs.progress import RUN, shown
 from jobs.recipe import EngineBlock, Recipe, RecipeError
-from pipeline.execution import Job
+from pipeline.execution import Job, StepError
+from pipeline.locations import is_address
 from pipeline.plan import Map, Plan
 from pipeline.sources.bigquery import queries
 from pipeline.storage import PROGRESS, Store
@@ -25,10 +23,11 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
 
     Raises RecipeError where the location holds something else, StepError or ConservationError where a step failed.
     """
+    check_reach(recipe, store)
     plan = curation(recipe)
     _check_resources(recipe.engine, plan)
     check_location(recipe, store, replace)
-    with _locked(store):
+    with locked(store):
         job = Job(plan, store)
         pending = [step.name for step in job.prepare()]
         if not pending:
@@ -40,8 +39,10 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
         store.write_json(_description(recipe, plan) | {"answers": answers}, RUN)
         log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
         with shown(store):
-            run_on(recipe.engine, job)
-        log.info("run ended")
+            has_ended = run_on(recipe.engine, job)
+        if has_ended and (left := [step.name for step in job.pending()]):
+            raise StepError(f"the engine has ended without committing {', '.join(left)}")
+        log.info("run ended" if has_ended else "run submitted")
     return True
 
 
@@ -58,23 +59,46 @@ def _answers(plan: Plan, pending: list[str]) -> dict[str, str]:
     return answers
 
 
-def run_on(engine: EngineBlock, job: Job) -> None:
-    """Hands the job to the recipe's engine; engines are imported only when they are asked for."""
-    workers = len(os.sched_getaffinity(0)) if engine.workers == "auto" else engine.workers
+def run_on(engine: EngineBlock, job: Job) -> bool:
+    """Hands the job to the recipe's engine; False where it goes on after this returns.
+
+    Engines are imported only when they are asked for. Raises EngineError, StepError or ConservationError.
+    """
+    cores = len(os.sched_getaffinity(0))
+    workers = None if engine.workers == "auto" else engine.workers
     if engine.kind == "inline":
         from pipeline.engines import inline
 
         inline.run(job)
-    elif engine.kind == "ray":
+        return True
+    if engine.kind == "ray":
         from pipeline.engines import ray
 
-        bound = workers if engine.address is None or engine.workers != "auto" else None
         resources = {name: ray.Resources(block.cpus, block.memory) for name, block in engine.resources.items()}
-        ray.run(job, engine.address, bound, resources)
-    else:
-        from pipeline.engines import beam
+        ray.run(job, engine.address, workers if engine.address else workers or cores, resources)
+        return True
+    from pipeline.engines import beam
 
-        beam.run(job, engine.runner, workers)
+    if engine.runner == "DirectRunner":
+        workers = workers or cores
+    return beam.run(job, engine.runner, workers, engine.options)
+
+
+def check_reach(recipe: Recipe, store: Store) -> None:
+    """Refuses locations that workers on Dataflow could not reach. Raises RecipeError."""
+    if (recipe.engine.kind, recipe.engine.runner) != ("beam", "DataflowRunner"):
+        return
+    if not store.uri.startswith("gs://"):
+        raise RecipeError(
+            f"--out {store.address()}: Dataflow's workers write to a bucket; give --out gs://bucket/folder"
+        )
+    named = [(f"sources.{n}", getattr(source, "uri", "")) for n, source in enumerate(recipe.sources)]
+    named += [("dedup.against", location) for location in recipe.dedup.against]
+    named += [("license.against", location) for location in recipe.license.against]
+    here = [f"{key}: {location}" for key, location in named if location and not is_address(location)]
+    here += [f"sources.{n}: the Python environment" for n, s in enumerate(recipe.sources) if s.kind == "environment"]
+    if here:
+        raise RecipeError(f"{here[0]} is on this machine, where Dataflow's workers cannot read it; copy it to a bucket")
 
 
 def _check_resources(engine: EngineBlock, plan: Plan) -> None:
@@ -92,13 +116,13 @@ def check_location(recipe: Recipe, store: Store, replace: bool) -> None:
     mend = "choose another --out"
     for key, against in (("dedup", recipe.dedup.against), ("license", recipe.license.against)):
         if any(Store(location).path() == store.path() for location in against):
-            raise RecipeError(f"{key}.against: {store.uri} is --out itself, and would be overwritten; {mend}")
+            raise RecipeError(f"{key}.against: {store.address()} is --out itself, and would be overwritten; {mend}")
     if found is None:
-        if names := [name for name in store.names() if not name.startswith(("_", "."))] + store.folders():
-            raise RecipeError(f"--out {store.uri} holds files of something else ({names[0]}); {mend}")
+        if names := [name for name in store.names() + store.folders() if not name.startswith(("_", "."))]:
+            raise RecipeError(f"--out {store.address()} holds files of something else ({names[0]}); {mend}")
     elif not replace and (key := _difference(found["recipe"], recipe.identity())):
         raise RecipeError(
-            f"--out {store.uri} holds the data of another recipe ({key} differs); {mend}, or add --replace"
+            f"--out {store.address()} holds the data of another recipe ({key} differs); {mend}, or add --replace"
         )
 
 
@@ -124,18 +148,3 @@ def _description(recipe: Recipe, plan: Plan) -> dict[str, Any]:
         for step in plan.steps
     ]
     return {"recipe": recipe.identity(), "steps": steps}
-
-
-@contextmanager
-def _locked(store: Store) -> Iterator[None]:
-    """Keeps a second run off a local output while this one lasts; the system frees the lock even after a kill."""
-    if not store.is_local:
-        yield
-        return
-    Path(store.path()).mkdir(parents=True, exist_ok=True)
-    with open(store.path("_lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecipeError(f"another run is writing to {store.uri}; wait for it, or choose another --out") from None
-        yield

@@ -16,7 +16,7 @@ HIDDEN = frozenset({"content", "minhash", "row_id", "pii"})
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
     """Every ledger row whose `repo/path` is `file`, with the measures and evidence of the other datasets.
 
-    There is more than one where two sources hold the same repository. Raises FileNotFoundError where the ledger
+    There is more than one where two sources hold the same repository. Raises MissingDataset where the ledger
     is not whole yet.
     """
     before = 0

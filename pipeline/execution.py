@@ -41,6 +41,10 @@ class ConservationError(RuntimeError):
     """Rows were lost or made up; the step is not committed."""
 
 
+class EngineError(ValueError):
+    """A mistake in the settings of an engine; the message is one line that names the setting."""
+
+
 class StepError(RuntimeError):
     """A step failed; the message is one line that names the step, the shard and the cause."""
 
@@ -410,7 +414,7 @@ def _read(store: Store, source: Input, shard: int, rows: tuple[int, int] | None)
         return store.read(source.dataset, shard, source.columns, rows)
     other = Store(there.location)
     if other.committed(source.dataset).digest != there.digest:
-        raise ValueError(f"{there.location}/{source.dataset} has changed since this run began")
+        raise ValueError(f"{other.address(source.dataset)} has changed since this run began")
     return other.read(source.dataset, shard - there.first_shard, source.columns, rows, there.first_shard)
 
 

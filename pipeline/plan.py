@@ -12,6 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from pipeline.locations import shown
 from pipeline.sources import Limits, Split
 from schemas.contracts import Reducer, Transform
 from schemas.datasets import ROW_ID, SOURCE_ROW
@@ -157,6 +158,10 @@ class Plan:
         """
         return Plan(steps, check(steps), fingerprints(steps))
 
+    def step(self, name: str) -> Step:
+        """The step of a name."""
+        return next(step for step in self.steps if step.name == name)
+
     def writer(self, dataset: str) -> Step:
         """The step that writes a dataset."""
         return next(step for step in self.steps if any(output.dataset == dataset for output in step.outputs))
@@ -247,6 +252,7 @@ def _require(step: str, schema: pa.Schema, columns: tuple[str, ...]) -> None:
 def describe(value: object) -> object:
     """A step, or any of its settings, as plain JSON data: what the fingerprint covers and `codesieve plan` prints.
 
+    Addresses are without login and options, which say how something is reached and not what it is.
     Raises TypeError for a setting that is no plain data: its text might change from one process to the next.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -258,7 +264,9 @@ def describe(value: object) -> object:
         return sorted((describe(item) for item in value), key=str)
     if isinstance(value, dict):
         return {str(key): describe(value[key]) for key in sorted(value)}
-    if value is None or isinstance(value, str | int | float | bool):
+    if isinstance(value, str):
+        return shown(value)
+    if value is None or isinstance(value, int | float | bool):
         return value
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()

@@ -1,12 +1,13 @@
 """Datasets on storage: shards written atomically, a manifest written last, progress that a restart can trust.
 
-Everything goes through `pyarrow.fs`, so that an output location is a local path, `gs://…` or `s3://…`.
+An output location is a local path, `gs://…` or `s3://…`.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ import pyarrow.fs as pafs
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from pipeline.locations import open_location, shown
 from pipeline.plan import Output
 from schemas.datasets import ROW_ID
 
@@ -26,10 +28,19 @@ MANIFEST = "_manifest.json"
 PROGRESS = "_progress"
 HUGGING_FACE_INDEX = ("dataset_info.json", "state.json")
 ROW_BITS = 32
+READ_BYTES = 8 << 20
+"""Bytes of one request to an object store."""
+PAUSES = (0.5, 2, 8)
+"""Seconds before an upload is begun anew, after the library's own retries of its requests: an upload whose last answer
+was lost cannot always be taken up again."""
 PLAIN_COLUMNS = ("content", "data", "minhash", "shingle_set")
 """Columns whose values hardly repeat: a dictionary would only cost time."""
 ASCENDING_COLUMNS = {"shingle_set": "shingle_set.list.element"}
 """Columns of ascending numbers, and what parquet calls them: their differences take less room than they do."""
+
+
+class MissingDataset(FileNotFoundError):
+    """A location does not hold what was asked of it; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +95,10 @@ class Store:
 
     @cached_property
     def _location(self) -> tuple[pafs.FileSystem, str]:
-        if "://" in self.uri:
-            return pafs.FileSystem.from_uri(self.uri)
-        return pafs.LocalFileSystem(), str(Path(self.uri).absolute())
+        return open_location(self.uri)
+
+    def __repr__(self) -> str:
+        return f"Store({shown(self.uri)!r})"
 
     def __getstate__(self) -> dict[str, str]:
         return {"uri": self.uri}
@@ -105,6 +117,10 @@ class Store:
     def path(self, *parts: str) -> str:
         """The location of something below the output, as the file system names it."""
         return "/".join((self._location[1].rstrip("/"), *parts))
+
+    def address(self, *parts: str) -> str:
+        """The location of something below the output, as a person names it: without login and options."""
+        return self.path(*parts) if self.is_local else "/".join((shown(self.uri).rstrip("/"), *parts))
 
     def exists(self, *parts: str) -> bool:
         return self.file_system.get_file_info(self.path(*parts)).type != pafs.FileType.NotFound
@@ -137,14 +153,20 @@ class Store:
             self.file_system.delete_file(self.path(*parts))
 
     def remove_folder(self, *parts: str) -> None:
-        if self.exists(*parts):
+        if not self.exists(*parts):
+            return
+        try:
             self.file_system.delete_dir(self.path(*parts))
+        except FileNotFoundError:
+            # An object store has no folders, only what is in them; a deletion tried again finds less to delete.
+            if self.exists(*parts):
+                raise
 
     def read_json(self, *parts: str) -> Any:
         """The content of a JSON file, or None where there is none."""
         if not self.exists(*parts):
             return None
-        with self.file_system.open_input_stream(self.path(*parts)) as stream:
+        with self.file_system.open_input_stream(self.path(*parts), compression=None) as stream:
             return json.loads(stream.read())
 
     def write_json(self, value: object, *parts: str) -> None:
@@ -157,7 +179,7 @@ class Store:
 
     @contextmanager
     def writing(self, *parts: str) -> Iterator[IO[bytes]]:
-        """A local file under a temporary name that takes its place below the output only when all went well."""
+        """A local file that takes its place below the output only when all went well: renamed, or put at once."""
         target = self.path(*parts)
         folder = target.rpartition("/")[0]
         if self.is_local:
@@ -172,11 +194,23 @@ class Store:
             if self.is_local:
                 os.replace(temporary, target)
             else:
-                with open(temporary, "rb") as source, self.file_system.open_output_stream(target) as sink:
-                    while block := source.read(1 << 24):
-                        sink.write(block)
+                self._put(temporary, target)
         finally:
             Path(temporary).unlink(missing_ok=True)
+
+    def _put(self, file: str, target: str) -> None:
+        """Uploads a file. Nothing is seen under its name before the store has all of it."""
+        data = pa.memory_map(file).read_buffer() if os.path.getsize(file) else b""
+        for pause in (*PAUSES, None):
+            try:
+                with self.file_system.open_output_stream(target, compression=None) as sink:
+                    # In one call: a stream that an interruption closes early would become an object of half the file.
+                    sink.write(data)
+                return
+            except (OSError, pa.ArrowInvalid):
+                if pause is None:
+                    raise
+                time.sleep(pause)
 
     def manifest(self, dataset: str) -> Manifest | None:
         """The manifest of a dataset, or None where it is not whole."""
@@ -192,7 +226,7 @@ class Store:
         """The manifest of a dataset that must be whole."""
         manifest = self.manifest(dataset)
         if manifest is None:
-            raise FileNotFoundError(f"{self.uri}/{dataset} has no {MANIFEST}: the run that writes it has not ended")
+            raise MissingDataset(f"{self.address(dataset)} has no {MANIFEST}: the run that writes it has not ended")
         return manifest
 
     def read(
@@ -235,7 +269,7 @@ class Store:
         return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in names})
 
     def _bytes(self, *parts: str) -> bytes:
-        with self.file_system.open_input_stream(self.path(*parts)) as stream:
+        with self.file_system.open_input_stream(self.path(*parts), compression=None) as stream:
             return stream.read()
 
 
@@ -243,7 +277,7 @@ def _batches(
     file_system: pafs.FileSystem, path: str, format: str, columns: tuple[str, ...], local: bool
 ) -> Iterator[pa.RecordBatch]:
     if format == "arrow":
-        source = pa.memory_map(path) if local else file_system.open_input_file(path)
+        source = pa.memory_map(path) if local else file_system.open_input_stream(path, None, READ_BYTES)
         with pa.ipc.open_stream(source) as stream:
             stored = [name for name in columns if name in stream.schema.names]
             for batch in stream:

@@ -4,47 +4,119 @@ Each step hands one token to the next, so that it starts when its inputs are com
 task numbers, whole Arrow payloads, records. Contents never travel through Beam.
 """
 
+import difflib
+import hashlib
+import io
 import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stderr
+from typing import Any, cast
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipeline.execution import Job, Record, StepError, commit, emit, reduce, run_map
+from pipeline.execution import EngineError, Job, Record, StepError, commit, emit, reduce, run_map
 from pipeline.plan import Map, Shuffle, Step
 
 WORKER_LOG = "_workers.log"
 
 
-def run(job: Job, runner: str = "DirectRunner", workers: int = 1, arguments: tuple[str, ...] = ()) -> None:
-    """Runs the steps of the plan that are not committed yet as one Beam pipeline.
+def run(
+    job: Job, runner: str = "DirectRunner", workers: int | None = None, options: Mapping[str, Any] | None = None
+) -> bool:
+    """Runs the steps of the plan that are not committed yet as one Beam pipeline; False if it goes on without us.
 
-    On the DirectRunner, `workers` is the number of processes. `arguments` are Beam's own, `--region=…` and the like.
-    Raises StepError; what was committed stays for the next try.
+    `workers` are processes on the DirectRunner (one, unless told), and `num_workers` elsewhere (the runner's choice,
+    unless told). `options` are Beam's own, by their names. Raises EngineError for a mistake in them, StepError for a
+    step or a submission that failed; what was committed stays for the next try.
     """
-    options = PipelineOptions(list(arguments))
+    settings = _settings(job, runner, workers, options or {})
     engine: FnApiRunner | str = runner
     if runner == "DirectRunner":
         # Called by its own name, since DirectRunner first tries to download another runner.
-        engine = FnApiRunner(_worker_processes(job) if workers > 1 else None)
-        options.view_as(DirectOptions).direct_num_workers = workers
+        engine = FnApiRunner(_worker_processes(job) if (workers or 1) > 1 else None)
     try:
-        with beam.Pipeline(runner=engine, options=options) as pipeline:
-            token: Any = pipeline | beam.Create([None])
-            for step in job.pending():
-                token = _run_map(job, step, token) if isinstance(step, Map) else _run_shuffle(job, step, token)
-    except RuntimeError as error:
-        # Beam gives a worker's exception back as text.
-        if told := re.search(r"StepError: (.*?)(?: \[while running|\n|$)", str(error)):
-            raise StepError(told[1]) from error
-        raise
+        pipeline = beam.Pipeline(runner=engine, options=settings)
+    except ValueError as error:
+        raise EngineError(f"engine.options: {' '.join(str(error).splitlines()[1:]) or error}") from error
+    # The job travels once, beside the elements: a plan names every archive, which is much for each function to hold.
+    plan = AsSingleton(pipeline | "plan" >> beam.Create([job]))
+    token: Any = pipeline | "start" >> beam.Create([None])
+    for step in job.pending():
+        token = _run_map(step, plan, token) if isinstance(step, Map) else _run_shuffle(step, plan, token)
+    try:
+        result: Any = pipeline.run()
+        if runner == "DataflowRunner" and result.has_job:
+            print(f"Dataflow job {result.job_id()}", file=sys.stderr, flush=True)
+        if settings.view_as(StandardOptions).no_wait_until_finish or _makes_template(settings):
+            return False
+        result.wait_until_finish()
+    except Exception as error:
+        raise StepError(_told(str(error)) or f"{runner}: {type(error).__name__}: {error}") from error
+    return True
+
+
+def _settings(job: Job, runner: str, workers: int | None, options: Mapping[str, Any]) -> PipelineOptions:
+    """The options as Beam understands them."""
+    settings = PipelineOptions(list(_arguments(options)))
+    _refuse_unknown(settings)
+    if runner == "DirectRunner":
+        settings.view_as(DirectOptions).direct_num_workers = workers or 1
+    elif workers is not None:
+        settings.view_as(WorkerOptions).num_workers = workers
+    if runner == "DataflowRunner" and settings.view_as(GoogleCloudOptions).job_name is None:
+        # Dataflow refuses a second job of the same name: one output, one run.
+        digest = hashlib.sha256(job.store.address().encode()).hexdigest()
+        settings.view_as(GoogleCloudOptions).job_name = f"codesieve-{digest[:16]}"
+    return settings
+
+
+def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is True:
+                yield f"--{name}"
+            elif item is not None and item is not False:
+                yield f"--{name}={item}"
+
+
+def _refuse_unknown(settings: PipelineOptions) -> None:
+    """Beam itself drops what it does not know with a warning, and ends the process at a value of the wrong type."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            known = settings.get_all_options()
+            unknown = settings.get_all_options(retain_unknown_options=True).keys() - known.keys()
+    except SystemExit:
+        raise EngineError(f"engine.options: {said.getvalue().strip().rpartition('error: ')[2]}") from None
+    if unknown:
+        name = min(unknown)
+        close = difflib.get_close_matches(name, known, 1)
+        mend = f"; did you mean {close[0]}?" if close else "; see Beam's PipelineOptions for the names"
+        raise EngineError(f"engine.options: Beam has no option {name}{mend}")
+
+
+def _makes_template(settings: PipelineOptions) -> bool:
+    """Whether the job is only described, for Dataflow to start it: the way of a Flex Template's launcher."""
+    return settings.view_as(GoogleCloudOptions).template_location is not None
+
+
+def _told(text: str) -> str | None:
+    """The step's own error in what Beam gives back as text."""
+    told = re.search(r"(?:StepError|ConservationError): (.*?)(?: \[while running|\n|$)", text)
+    return told and told[1]
 
 
 def _worker_processes(job: Job) -> Any:
@@ -55,58 +127,81 @@ def _worker_processes(job: Job) -> Any:
     return environment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
 
 
-def _run_map(job: Job, step: Map, token: PCollection) -> PCollection:
+def _run_map(step: Map, plan: AsSingleton, token: PCollection) -> PCollection:
     records: Any = (
         token
-        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(shard, None) for shard in job.tasks(step)])
+        | f"{step.name}: tasks" >> beam.FlatMap(_map_tasks, plan, step.name)
         | f"{step.name}: spread" >> beam.GroupByKey()
-        | f"{step.name}: run" >> beam.MapTuple(lambda shard, _: run_map(job, step, shard))
+        | f"{step.name}: run" >> beam.Map(_map, plan, step.name)
     )
-    return _commit(job, step, (records,))
+    return _commit_step(step, plan, (records,))
 
 
-def _run_shuffle(job: Job, step: Shuffle, token: PCollection) -> PCollection:
+def _run_shuffle(step: Shuffle, plan: AsSingleton, token: PCollection) -> PCollection:
     sent: Any = (
         token
-        | f"{step.name}: tasks" >> beam.FlatMap(lambda _: [(task, None) for task in job.emit_tasks(step)])
+        | f"{step.name}: tasks" >> beam.FlatMap(_emit_tasks, plan, step.name)
         | f"{step.name}: spread" >> beam.GroupByKey()
-        | f"{step.name}: emit" >> beam.ParDo(_Emit(job, step)).with_outputs("rows", main="payloads")
+        | f"{step.name}: emit" >> beam.FlatMap(_emit, plan, step.name).with_outputs("rows", main="payloads")
     )
     # Every partition is reduced, also one that got no rows.
-    every = token | f"{step.name}: every" >> beam.FlatMap(lambda _: [(n, b"") for n in range(step.partitions)])
+    every = token | f"{step.name}: every" >> beam.FlatMap(_every_partition, step.partitions)
     records: Any = (
         (sent.payloads, every)
         | f"{step.name}: sent" >> beam.Flatten()
         | f"{step.name}: shuffle" >> beam.GroupByKey()
-        | f"{step.name}: reduce" >> beam.MapTuple(lambda n, payloads: reduce(job, step, n, filter(None, payloads)))
+        | f"{step.name}: reduce" >> beam.Map(_reduce, plan, step.name)
     )
-    return _commit(job, step, (records, sent.rows))
+    return _commit_step(step, plan, (records, sent.rows))
 
 
-class _Emit(beam.DoFn):
-    def __init__(self, job: Job, step: Shuffle) -> None:
-        super().__init__()
-        self._job, self._step = job, step
-
-    def process(self, element: tuple[tuple[int, int], Iterable[None]]) -> Iterator[Any]:
-        (index, shard), _ = element
-        for partition, payload, rows in emit(self._job, self._step, index, shard):
-            yield TaggedOutput("rows", rows)
-            yield partition, payload
-
-
-def _commit(job: Job, step: Step, results: tuple[PCollection, ...]) -> PCollection:
+def _commit_step(step: Step, plan: AsSingleton, results: tuple[PCollection, ...]) -> PCollection:
     """Commits the step when all its tasks are done; the token that comes out starts the next step."""
-
-    def finish(_: int, grouped: Iterable[Record | int]) -> None:
-        found = list(grouped)
-        sent = sum(result for result in found if isinstance(result, int))
-        commit(job, step, [result for result in found if isinstance(result, Record)], sent)
-
     return (
         results
         | f"{step.name}: results" >> beam.Flatten()
-        | f"{step.name}: keyed" >> beam.Map(lambda result: (0, result))
+        | f"{step.name}: keyed" >> beam.Map(_under_one_key)
         | f"{step.name}: gather" >> beam.GroupByKey()
-        | f"{step.name}: commit" >> beam.MapTuple(finish)
+        | f"{step.name}: commit" >> beam.Map(_commit, plan, step.name)
     )
+
+
+# What workers do: functions that they import, with the job and the name of the step.
+
+
+def _map_tasks(_: None, job: Job, name: str) -> Iterator[tuple[int, None]]:
+    yield from ((shard, None) for shard in job.tasks(job.plan.step(name)))
+
+
+def _map(task: tuple[int, Iterable[None]], job: Job, name: str) -> Record:
+    return run_map(job, cast(Map, job.plan.step(name)), task[0])
+
+
+def _emit_tasks(_: None, job: Job, name: str) -> Iterator[tuple[tuple[int, int], None]]:
+    yield from ((task, None) for task in job.emit_tasks(cast(Shuffle, job.plan.step(name))))
+
+
+def _emit(task: tuple[tuple[int, int], Iterable[None]], job: Job, name: str) -> Iterator[Any]:
+    index, shard = task[0]
+    for partition, payload, rows in emit(job, cast(Shuffle, job.plan.step(name)), index, shard):
+        yield TaggedOutput("rows", rows)
+        yield partition, payload
+
+
+def _every_partition(_: None, partitions: int) -> Iterator[tuple[int, bytes]]:
+    yield from ((partition, b"") for partition in range(partitions))
+
+
+def _reduce(group: tuple[int, Iterable[bytes]], job: Job, name: str) -> Record:
+    partition, payloads = group
+    return reduce(job, cast(Shuffle, job.plan.step(name)), partition, filter(None, payloads))
+
+
+def _under_one_key(result: Record | int) -> tuple[int, Record | int]:
+    return 0, result
+
+
+def _commit(group: tuple[int, Iterable[Record | int]], job: Job, name: str) -> None:
+    found = list(group[1])
+    sent = sum(result for result in found if isinstance(result, int))
+    commit(job, job.plan.step(name), [result for result in found if isinstance(result, Record)], sent)

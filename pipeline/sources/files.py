@@ -1,4 +1,4 @@
-"""Finding and opening files: the one place that knows of local paths, gs:// and s3://.
+"""Finding and opening files by patterns, on local disks and object stores.
 
 A uri is a path, a path with wildcards, or an address such as ``gs://bucket/dumps/**/*.tar.gz``. ``*``, ``?``
 and ``[…]`` match within a folder and, as in a shell, no hidden name; ``**`` matches any number of folders. In
@@ -12,15 +12,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
 
+from pipeline.locations import ADDRESS, LocationError, is_address, open_location, shown
 from pipeline.sources.rows import printable
-
-ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?")
 
 
 class SourceError(ValueError):
@@ -74,7 +71,7 @@ def find_folders(uri: str) -> list[Place]:
 
     Raises SourceError where there is none, and for an address.
     """
-    if ADDRESS.match(uri):
+    if is_address(uri):
         raise SourceError(f"{_shown(uri)}: folders are read from local disks only; pack them as archives")
     places: list[Place] = []
     for place, folder in _find(uri):
@@ -114,11 +111,13 @@ def _find(uri: str) -> list[tuple[Place, bool]]:
     try:
         if address:
             login, options = address["login"] or "", address["options"] or ""
-            store = f"{address['scheme']}{login}{quote(fixed, safe='/:@%')}{options}"
+            store = f"{address['scheme']}{login}{fixed}{options}"
             found = _remote(store, f"{address['scheme']}{fixed}", parts[wild:])
         else:
             found = _local(fixed, parts[wild:])
         return sorted(found, key=lambda match: match[0].name.split("/"))
+    except LocationError as error:
+        raise SourceError(str(error)) from None
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
             raise SourceError(f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path") from None
@@ -134,9 +133,7 @@ def reason(error: BaseException) -> str:
 
 
 def _shown(uri: str) -> str:
-    """A uri without login and options."""
-    address = ADDRESS.match(uri)
-    return printable(f"{address['scheme']}{address['rest']}" if address else uri)
+    return printable(shown(uri))
 
 
 def _matches(name: list[str], pattern: list[str]) -> bool:
@@ -188,8 +185,8 @@ def _local_names(root: str, below: str, pattern: list[str]) -> Iterator[str]:
                 yield from _local_names(root, f"{name}/", rest)
 
 
-def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
-    filesystem, root = _filesystem(store)
+def _remote(store: str, prefix: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
+    filesystem, root = open_location(store)
     if pattern:
         infos = filesystem.get_file_info(fs.FileSelector(root, recursive=len(pattern) > 1 or pattern[0] == "**"))
     else:
@@ -199,14 +196,9 @@ def _remote(store: str, shown: str, pattern: list[str]) -> Iterator[tuple[Place,
     for info in infos:
         name = info.path[len(root) :].strip("/") if pattern else info.base_name
         if not pattern or _matches(name.split("/"), pattern):
-            uri = f"{shown}/{name}" if pattern else shown
+            uri = f"{prefix}/{name}" if pattern else prefix
             place = Place(printable(uri), printable(name), info.path, info.size or 0, info.mtime_ns or 0, store)
             yield place, info.type == fs.FileType.Directory
-
-
-@lru_cache(maxsize=64)
-def _filesystem(store: str) -> tuple[fs.FileSystem, str]:
-    return fs.FileSystem.from_uri(store)
 
 
 class _RemoteFile(io.RawIOBase):
@@ -214,7 +206,7 @@ class _RemoteFile(io.RawIOBase):
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._file = self._try(lambda: _filesystem(place.store)[0].open_input_file(place.path))
+        self._file = self._try(lambda: open_location(place.store)[0].open_input_file(place.path))
 
     def _try(self, action: Callable):
         try:
