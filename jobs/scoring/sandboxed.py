@@ -123,9 +123,12 @@ def run(program: str, seconds: float, gives_value: bool) -> dict:
     sys.stdout = sys.stderr = output
     try:
         tree = ast.parse(program)
-        last = tree.body.pop() if gives_value and tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if gives_value and tree.body else None
+        end = None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
+            end = compile(ast.Expression(last.value), "<program>", "eval")
         code = compile(tree, "<program>", "exec")
-        end = compile(ast.Expression(last.value), "<program>", "eval") if last else None
         signal.setitimer(signal.ITIMER_REAL, seconds)
         exec(code, scope)
         if end is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -60,7 +60,7 @@ class Checkpoints:
             return 0
         weights, moments = get_state_dict(model, optimizer)
         state = {"model": weights, "optimizer": moments}
-        dcp.load(state, checkpoint_id=str(self.state(steps[-1])))
+        state_dict_loader.load(state, checkpoint_id=str(self.state(steps[-1])))
         set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
         return steps[-1]
 
@@ -70,9 +70,9 @@ class Checkpoints:
             return
         unfinished = self.folder / "states" / f"unfinished-{step:08d}"
         weights, moments = get_state_dict(model, optimizer)
-        dcp.save({"model": weights, "optimizer": moments}, checkpoint_id=str(unfinished))
+        state_dict_saver.save({"model": weights, "optimizer": moments}, checkpoint_id=str(unfinished))
         gathered = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        whole = get_model_state_dict(model, options=gathered)
+        whole: Any = get_model_state_dict(model, options=gathered)
         if not dist.is_initialized() or dist.get_rank() == 0:
             save_model(self.folder, model.settings, merged(whole))
             os.replace(unfinished, self.state(step))

@@ -167,7 +167,10 @@ def vocabulary(folder: Path) -> int:
 def end_of_text(folder: Path) -> int:
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(tokenizer_file(folder))).token_to_id("<|endoftext|>")
+    token = Tokenizer.from_file(str(tokenizer_file(folder))).token_to_id("<|endoftext|>")
+    if token is None:
+        raise ValueError(f"{folder}: the tokenizer has no <|endoftext|>")
+    return token
 
 
 cli = click.Group(commands={"train": train, "finetune": finetune})

@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,8 +27,8 @@ def export(checkpoint: Path, int8: bool, out: Path, count: int) -> None:
         read_settings(checkpoint)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    plain = AutoModelForCausalLM.from_pretrained(checkpoint)
-    small = AutoModelForCausalLM.from_pretrained(
+    plain: Any = AutoModelForCausalLM.from_pretrained(checkpoint)
+    small: Any = AutoModelForCausalLM.from_pretrained(
         checkpoint, quantization_config=TorchAoConfig(Int8WeightOnlyConfig(version=2))
     )
     small.save_pretrained(out)

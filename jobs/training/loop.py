@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -202,7 +202,7 @@ class Training:
     def evaluate(self) -> dict[str, float]:
         """Mean loss a token of the rows held out: of all, and by language."""
         self.model.eval()
-        sums: Counter[str] = Counter()
+        sums: dict[str, float] = defaultdict(float)
         counts: Counter[str] = Counter()
         for number in self.order.held().tolist():
             tokens, targets = (torch.from_numpy(part) for part in self.rows.take(np.array([number])))

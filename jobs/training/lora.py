@@ -25,11 +25,10 @@ class Adapted(nn.Module):
 def adapt(model: CodeGen, rank: int) -> None:
     """Freezes a model's weights and adds adapters of this rank to all matrices of its blocks."""
     model.requires_grad_(False)
-    for block in model.transformer.h:
-        for part in (block.attn, block.mlp):
-            for name, layer in list(part.named_children()):
-                if name in ADAPTED:
-                    setattr(part, name, Adapted(layer, rank))
+    for part in list(model.transformer.h.modules()):
+        for name, layer in list(part.named_children()):
+            if name in ADAPTED and isinstance(layer, nn.Linear):
+                setattr(part, name, Adapted(layer, rank))
 
 
 def merged(weights: dict[str, Tensor]) -> dict[str, Tensor]:
