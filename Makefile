@@ -4,13 +4,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test check clean
+.PHONY: run test test-slow check clean
 
 run: .venv/installed
 	$(BIN)/codesieve run --out out/quickstart
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -91,6 +91,8 @@ class Job:
     def prepare(self) -> list[Step]:
         """The pending steps, after dropping what other settings left there: it must never pass for ours."""
         pending = self.pending()
+        for name in set(self.store.folders(PROGRESS)) - {step.name for step in pending}:
+            self.store.remove_folder(PROGRESS, name)  # of a step that was killed right after its commit
         for step in pending:
             for output in step.outputs:
                 self.store.remove(output.dataset, MANIFEST)
