@@ -28,7 +28,7 @@ def training_options(command: Any) -> Any:
     options = [
         click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the checkpoint goes."),
         click.option("--steps", type=count, required=True, help="Steps in all."),
-        click.option("--batch", type=count, default=8, help="Rows a step, over all ranks.  [8]"),
+        click.option("--batch", type=count, help="Rows a step, over all ranks.  [8; 2 for tiny]"),
         click.option("--micro-batch", type=count, help="Rows that a rank takes at once.  [its share of --batch]"),
         click.option("--learning-rate", type=float, help="The peak.  [by the model's size]"),
         click.option("--warmup", type=count, help="Steps up to the peak.  [a twentieth of --steps]"),
@@ -39,12 +39,19 @@ def training_options(command: Any) -> Any:
         click.option("--precision", type=click.Choice(["bf16", "fp32"]), help="[bf16 on a GPU, else fp32]"),
         click.option("--compile/--no-compile", "compiled", default=None, help="[compiled on a GPU]"),
         click.option("--recompute", is_flag=True, help="Computes activations twice, to save memory."),
+        click.option("--workers", type=count, help="Ranks on a Ray cluster.  [none: this process, or torchrun's]"),
+        click.option("--address", help="With --workers: a running cluster, auto or host:port.  [one of its own]"),
     ]
 
     @functools.wraps(command)
-    def told(**given: Any) -> None:
+    def told(workers: int | None, address: str | None, **given: Any) -> None:
         try:
-            command(**given)
+            if workers is None:
+                command(**given)
+            else:
+                from jobs.training.on_ray import train_on_ray
+
+                train_on_ray(command, given, workers, address)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
 
@@ -70,7 +77,7 @@ def train(tokens: Path, size: str, out: Path, **options: Any) -> None:
     torch.manual_seed(options["seed"])
     model = CodeGen(settings, options.pop("recompute"))
     begun = {"tokens": json.loads((tokens / "_manifest.json").read_text())["fingerprint"], "model": size}
-    work(model, rows, tokenizer, out, begun, LEARNING_RATES[size], options)
+    work(model, rows, tokenizer, out, begun, LEARNING_RATES[size], size, options)
 
 
 @click.command()
@@ -103,14 +110,15 @@ def finetune(
         tokenizer = Tokenizer.from_file(str(tokenizer_file(checkpoint)))
         rows = Dialogues(dialogue, tokenizer, model.settings.eos_token_id, model.settings.n_positions)
         source = digest(dialogue / "_manifest.json" if dialogue.is_dir() else dialogue)
-    rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size_of(model.settings)]
+    size = size_of(model.settings)
+    rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size]
     if lora:
         adapt(model, lora)
     begun = {"checkpoint": digest(checkpoint / "model.safetensors"), "rows": source, "lora": lora}
-    work(model, rows, checkpoint, out, begun, rate, options)
+    work(model, rows, checkpoint, out, begun, rate, size, options)
 
 
-def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: float, options: dict) -> None:
+def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: float, size: str, options: dict) -> None:
     """Trains, and says what was made."""
     import torch
 
@@ -119,10 +127,12 @@ def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: f
 
     place = Place.of_environment()
     precision, compiled, on_gpu = options.pop("precision"), options.pop("compiled"), torch.cuda.is_available()
+    batch = options["batch"] or (2 if size == "tiny" else 8)
     settings = TrainingSettings(
         **{
             **options,
-            "micro_batch": options["micro_batch"] or max(1, options["batch"] // place.ranks),
+            "batch": batch,
+            "micro_batch": options["micro_batch"] or max(1, batch // place.ranks),
             "learning_rate": options["learning_rate"] or rate,
             "warmup": options["warmup"] or max(1, options["steps"] // 20),
             "bf16": precision == "bf16" if precision else on_gpu,

@@ -70,7 +70,8 @@ class Place:
         """From the variables that torchrun and Ray Train set; joins the group where there is one."""
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
-        device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        count = torch.cuda.device_count()  # Ray may show each rank its own GPU alone
+        device = torch.device("cuda", local % count) if count else torch.device("cpu")
         if device.type == "cuda":
             torch.cuda.set_device(device)
         if ranks > 1 and not dist.is_initialized():

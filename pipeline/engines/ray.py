@@ -56,7 +56,7 @@ def run(
     `workers` bounds the tasks at a time, and is the number of CPUs of an own cluster. `resources` by a step's name come
     before the `memory` that its transforms state. Raises StepError; what was committed stays for the next try.
     """
-    with _cluster(address, workers):
+    with cluster(address, workers):
         # A worker may stand in another folder: an output location must mean the same there.
         there = Job(job.plan, Store(job.store.path())) if job.store.is_local else job
         for step in job.pending():
@@ -71,7 +71,7 @@ def run(
 
 
 @contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
+def cluster(address: str | None, workers: int | None) -> Iterator[None]:
     """A connection to a cluster; one of our own listens on loopback alone, asks for a token, and ends with the body."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
