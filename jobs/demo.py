@@ -66,7 +66,7 @@ def page(sampler: "Sampler", name: str) -> "ChatInterface":
         description="Ask for a piece of code, then for what comes next. Each request becomes a comment in one program.",
         examples=[["Read a list of numbers from a file."], ["Write a function that reverses a string."]],
         run_examples_on_click=False,
-        additional_inputs_accordion=gradio.Accordion("Settings", open=False),
+        additional_inputs_accordion=gradio.Accordion("Sampling settings", open=False),
         additional_inputs=[
             gradio.Dropdown(LANGUAGES, value="Python", label="Language"),
             gradio.Slider(16, 1024, value=256, step=16, label="Longest answer, in tokens"),
