@@ -59,10 +59,8 @@ class Part(Protocol):
 class Readable(Protocol):
     """What one worker reads in one go, and becomes one shard of what the first step over it writes."""
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns that it gives."""
-        ...
+    schema: ClassVar[pa.Schema]
+    """The columns that it gives."""
 
     @property
     def size(self) -> int:

@@ -105,6 +105,7 @@ def _events(place: Place, limits: Limits) -> Iterator[Event]:
     bound = limits.max_file_bytes * ESCAPED + READ
     try:
         with place.open() as file:
+            number = 0
             for number, (line, size) in enumerate(lines(chunks(file, 0, limits), bound), 1):
                 if line is None:
                     yield failed("input.too_large", f"line {number}: {size} bytes > {bound}")
@@ -115,6 +116,8 @@ def _events(place: Place, limits: Limits) -> Iterator[Event]:
                         # A decoder's own words may quote the line: only where it stumbled is told.
                         told = error.args[0] if isinstance(error, Unusual) else _trouble(error)
                         yield failed("input.malformed_json", f"line {number}: {told}")
+            if not number:
+                yield failed("input.empty", "archive without events")
     except Corrupt as error:
         yield failed("input.corrupt", str(error))
     except Bomb as error:
