@@ -33,13 +33,14 @@ from pipeline.sources.bigquery import DAYS_KEPT, queries
 from pipeline.sources.bigquery import BigQuerySource as BigQuery
 from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
+from pipeline.sources.gharchive import EventSplit, GhArchive
 from pipeline.sources.git import GitSource as Git
 from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
 from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
-from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
+from schemas.datasets import COPIES, LEDGER, POPULARITY, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
@@ -68,6 +69,20 @@ from transforms.minhash import MinHash, ShingleSets
 from transforms.near_duplicates import IS_OWN, Verdicts
 from transforms.pack import Pack, ShuffleBlocks
 from transforms.pii import FindPersonalData, Redact, Unredacted
+from transforms.popularity import (
+    EVENT_COUNTS,
+    IS_COUNT,
+    IS_SIGHTING,
+    REPOSITORIES,
+    SIGHTINGS,
+    Answering,
+    Asking,
+    Claimed,
+    CombineEvents,
+    Names,
+    Popularity,
+    Repositories,
+)
 from transforms.rules import CheapRules, ContentRules, Decide, KeptDetail, OwnReason, Pending, Preference
 from transforms.signatures import LOCATION, Earlier, Met, signatures
 from transforms.text_measures import TextMeasures
@@ -84,7 +99,7 @@ SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
-BEST_FIRST = ("ineligible", "forked", "license_rank", "repo", "path")
+BEST_FIRST = ("ineligible", "forked", "license_rank", "star_rank", "age_rank", "repo", "path")
 """The order in which the survivor of like files is chosen."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
@@ -112,6 +127,8 @@ class _Curation:
     against: dict[str, Elsewhere]
     """Signatures that earlier runs left, by the name that the ledger gives the run."""
     duplicate_partitions: int
+    events: tuple[EventSplit, ...]
+    """Archives of events that tell of the files' repositories."""
 
     @staticmethod
     def of(recipe: Recipe) -> "_Curation":
@@ -123,12 +140,15 @@ class _Curation:
         splits = tuple(split for source in sources for split in source.splits(target, limits))
         against, earlier = earlier_signatures(recipe.dedup, len(splits))
         partitions, for_all = (max(1, -(-total // PARTITION_BYTES)) for total in (size, size + earlier))
-        return _Curation(recipe, limits, splits, partitions, against, for_all)
+        archives = [GhArchive(block.uri) for block in recipe.repositories]
+        events = tuple(split for archive in archives for split in archive.splits(SPLIT_BYTES[1]))
+        return _Curation(recipe, limits, splits, partitions, against, for_all, events)
 
     def steps(self) -> list[Step]:
         """All steps in order; what the recipe switches off has none."""
         return [
             self._ingest(),
+            *(self._repositories() if self.events else []),
             *(self._license() if self.recipe.license.enabled else []),
             *(self._families() if self.recipe.dedup.repositories.enabled else []),
             *(self._groups() if self._finds_copies else []),
@@ -159,6 +179,69 @@ class _Curation:
     @property
     def _minhash(self) -> MinHash:
         return MinHash(self.recipe.dedup.near.ngram, self.recipe.dedup.near.permutations)
+
+    # popularity: what archives of events tell of the files' repositories
+
+    def _repositories(self) -> list[Step]:
+        partitions = max(1, -(-sum(split.size for split in self.events) // PARTITION_BYTES))
+        sightings, named = tuple(SIGHTINGS.names), tuple(Repositories.schema.names)
+        events = Map(
+            "events",
+            (
+                Output("_work/sightings", sightings, where=IS_SIGHTING.name),
+                Output("events", tuple(EVENT_COUNTS.names), where=IS_COUNT.name),
+            ),
+            shards=len(self.events),
+            splits=self.events,
+            limits=self.limits,
+            reduce=CombineEvents(),
+            balance=("events", "events"),
+        )
+        gathered = Shuffle(
+            "sightings",
+            (Emit((Input("_work/sightings", sightings),)),),
+            key="identity",
+            order=("repo", "kind", "who"),
+            partitions=partitions,
+            reduce=Repositories(),
+            output=Output("_work/repositories", named),
+        )
+        repositories = Shuffle(
+            "repositories",
+            (Emit((Input("_work/repositories", named),)),),
+            key="repo",
+            order=("seen", "identity"),
+            partitions=partitions,
+            reduce=Names(),
+            output=Output("repositories", tuple(REPOSITORIES.names)),
+        )
+        sent, told = Popularity.reads, tuple(Popularity.schema.names)
+        files = Input("files", ("row_id", "repo", *Claimed.reads))
+        joined = Shuffle(
+            "popularity",
+            (
+                Emit((files,), (Claimed(), Asking()), columns=sent),
+                Emit((Input("repositories", Answering.reads),), (Answering(),), columns=sent),
+            ),
+            key="key",
+            order=("home",),
+            partitions=max(partitions, self.partitions),
+            reduce=Popularity(),
+            output=Output("_work/popularity", told),
+        )
+        return [
+            events,
+            gathered,
+            repositories,
+            joined,
+            self._homeward("popularity", (Input("_work/popularity", told),)),
+        ]
+
+    def _popular(self) -> tuple[tuple[Input, ...], tuple[Transform, ...]]:
+        """Input and transforms that give every row its repository's popularity, beside `claimed_stars` of `files`."""
+        if self.events:
+            return (Input("popularity", tuple(POPULARITY.names)),), ()
+        return (), (Claimed(),)
 
     # licenses: what each file states, weighed with what its repository states
 
@@ -279,14 +362,15 @@ class _Curation:
         order = pa.schema([next(column for column in best_first if column.name == name) for name in BEST_FIRST])
         buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
         licenses, transforms = self._licensed()
-        read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
+        popularity, claimed = self._popular()
+        read = ("row_id", "repo", "path", "content_id", "minhash", *self._judged)
         same = ("row_id", "repo", "path", "content_id", *(("minhash",) if dedup.near.enabled else ()))
         candidates = Shuffle(
             "candidates",
             (
                 Emit(
-                    (Input("files", _distinct(read)), *licenses),
-                    (*transforms, self._cheap_rules, Preference(), self._forks),
+                    (Input("files", _distinct(read)), *licenses, *popularity),
+                    (*transforms, *claimed, self._cheap_rules, Preference(), self._forks),
                     buckets,
                 ),
                 *(Emit((given,), (mark, Forks()), buckets) for given, mark in self._earlier(*same)),
@@ -348,10 +432,12 @@ class _Curation:
     def _families(self) -> list[Step]:
         held, pairs, repositories = tuple(Holdings().schema.names), tuple(PAIRS.names), self.recipe.dedup.repositories
         licenses, rule = self._licensed()
-        read = _distinct(("repo", "content_id", "shingles", *self._cheap_rules.reads))
+        popularity, claimed = self._popular()
+        read = Input("files", _distinct(("repo", "content_id", "shingles", *self._judged)))
+        judged = (*rule, *claimed, self._cheap_rules, Preference())
         holdings = Shuffle(
             "holdings",
-            (Emit((Input("files", read), *licenses), (*rule, self._cheap_rules, Preference()), Held()),),
+            (Emit((read, *licenses, *popularity), judged, Held()),),
             key="repo",
             order=("key", "ineligible"),
             partitions=self.partitions,
@@ -362,7 +448,7 @@ class _Curation:
             "shared",
             (Emit((Input("_work/holdings", held),)),),
             key="key",
-            order=("precedence", "repo"),
+            order=("star_rank", "precedence", "age_rank", "repo"),
             partitions=self.partitions,
             reduce=SharedContents(),
             output=Output("_work/shared", pairs),
@@ -392,11 +478,16 @@ class _Curation:
         return Forks(("families",) if self.recipe.dedup.repositories.keep == "one" else ())
 
     @property
+    def _judged(self) -> tuple[str, ...]:
+        """Columns of `files` that the cheap rules read, and the stars that a source claims."""
+        return (*Claimed.reads, *(name for name in self._cheap_rules.reads if name not in POPULARITY.names))
+
+    @property
     def _cheap_rules(self) -> CheapRules:
         keep, quality = self.recipe.languages.keep, self.recipe.quality
         names = tuple(keep) if isinstance(keep, list) else None
         thresholds = tuple(sorted(quality.thresholds().items())) if quality.enabled else ()
-        return CheapRules(names, keep == "programming", thresholds)
+        return CheapRules(names, keep == "programming", thresholds, self.recipe.popularity.min_stars)
 
     # measures: what costs more, once per distinct content that the rules have kept so far
 
@@ -412,16 +503,18 @@ class _Curation:
         ]
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
+        popularity, claimed = self._popular()
         return Map(
             "annotate",
             (Output("measures", _added(*measures)),),
             shards=len(self.splits),
             inputs=(
-                Input("files", _distinct(("row_id", "content", *self._cheap_rules.reads))),
+                Input("files", _distinct(("row_id", "content", *self._judged))),
                 *licenses,
                 *groups,
+                *popularity,
             ),
-            transforms=(*rule, *alone, self._cheap_rules, Pending(), *measures),
+            transforms=(*rule, *alone, *claimed, self._cheap_rules, Pending(), *measures),
         )
 
     @property
@@ -438,17 +531,20 @@ class _Curation:
         sent = _distinct((*verdicts.reads, *BEST_FIRST))
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
-        read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
+        popularity, claimed = self._popular()
+        read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._judged)
         judged = Emit(
             (
                 Input("files", _distinct(read)),
                 *licenses,
                 *groups,
+                *popularity,
                 Input("measures", self._content_rules.reads),
             ),
             (
                 *rule,
                 *alone,
+                *claimed,
                 self._cheap_rules,
                 self._content_rules,
                 Preference(),
@@ -485,6 +581,7 @@ class _Curation:
         is_arrow = recipe.output.format == "arrow"
         measured = (*TextMeasures().adds.names, "language_type", "language_by")
         about_repo = ("repo_last_commit", "repo_authors")
+        popularity, claimed = self._popular()
         corpus = Output(
             "corpus",
             (
@@ -506,6 +603,7 @@ class _Curation:
                     "pii_kinds",
                     "toxicity",
                     *about_repo,
+                    *POPULARITY.names,
                     *measured,
                 ),
             ),
@@ -529,11 +627,22 @@ class _Curation:
             ),
             shards=recipe.output.shards,
             inputs=(
-                Input("files", (*SOURCE_ROW.names[:7], *about_repo, "language", *measured, *minhash.adds.names)),
+                Input(
+                    "files",
+                    (
+                        *SOURCE_ROW.names[:7],
+                        *about_repo,
+                        *Claimed.reads,
+                        "language",
+                        *measured,
+                        *minhash.adds.names,
+                    ),
+                ),
                 Input("copies", copies),
                 Input("measures", ("pii", "toxicity")),
+                *popularity,
             ),
-            transforms=(Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets),
+            transforms=(*claimed, Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets),
         )
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled

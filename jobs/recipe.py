@@ -60,7 +60,7 @@ class ParquetSource(Block):
 
     kind: Literal["parquet"]
     uri: str
-    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
 
 
 class JsonlSource(Block):
@@ -68,7 +68,7 @@ class JsonlSource(Block):
 
     kind: Literal["jsonl"]
     uri: str
-    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
 
 
 class BigQuerySource(Block):
@@ -79,7 +79,7 @@ class BigQuerySource(Block):
     query: str | None = Field(default=None, min_length=1)
     preset: Literal["github_repos", "github_repos_sample"] | None = None
     dataset: str = Field(default="bigquery-public-data.github_repos", pattern=r"^[A-Za-z0-9:._-]+\.\w+$")
-    columns: dict[Literal["content", "repo", "path", "revision", "license"], str] = {}
+    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
     max_bytes_billed: int = Field(default=1 << 40, gt=0)
     api_endpoint: str | None = None
     storage_endpoint: str | None = None
@@ -104,6 +104,19 @@ SourceBlock = Annotated[
     EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource | BigQuerySource,
     Field(discriminator="kind"),
 ]
+
+
+class GhArchiveEvents(Block):
+    """Hours of GH Archive (2024-01-01-0.json.gz, …): stars, forks and age of the files' repositories."""
+
+    kind: Literal["gharchive"]
+    uri: str
+
+
+class PopularityBlock(Block):
+    """Drops files of repositories that have fewer stars, or of which nobody tells them."""
+
+    min_stars: int | None = Field(default=None, ge=0)
 
 
 class InputBlock(Block):
@@ -286,10 +299,12 @@ class Recipe(Block):
     """A whole recipe, checked."""
 
     sources: list[SourceBlock] = Field(min_length=1)
+    repositories: list[GhArchiveEvents] = []
     input: InputBlock = InputBlock()
     languages: LanguagesBlock = LanguagesBlock()
     license: LicenseBlock = LicenseBlock()
     quality: QualityBlock = QualityBlock()
+    popularity: PopularityBlock = PopularityBlock()
     dedup: DedupBlock = DedupBlock()
     pii: PiiBlock = PiiBlock()
     toxicity: ToxicityBlock = ToxicityBlock()
@@ -298,6 +313,14 @@ class Recipe(Block):
     output: OutputBlock = OutputBlock()
     engine: EngineBlock = EngineBlock()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _stars_may_be_known(self) -> "Recipe":
+        tables = (ParquetSource, JsonlSource, BigQuerySource)
+        asks = self.popularity.min_stars is not None and not self.repositories
+        if asks and not any(isinstance(source, tables) for source in self.sources):
+            raise ValueError("popularity.min_stars needs repositories, or a source with a column of stars")
+        return self
 
     def increment(self, since: date) -> "Recipe":
         """The same recipe for what changed from a day on in its git sources. Raises RecipeError where it has none."""

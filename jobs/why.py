@@ -38,7 +38,9 @@ def _measures(store: Store, row: int) -> dict[str, Any]:
         row -= part.rows
         shard += 1
     found: dict[str, Any] = {}
-    for dataset in ("files", "measures", "copies"):
+    for dataset in ("files", "measures", "copies", "popularity"):
+        if dataset == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
+            continue
         columns = [entry["name"] for entry in store.committed(dataset).schema]
         shown = tuple(name for name in columns if name not in HIDDEN and name not in LEDGER.names)
         for batch in store.read(dataset, shard, shown, (row, row + 1)):

@@ -307,6 +307,7 @@ class _named:
 class _Functions:
     transforms: list[tuple[Transform, BatchFunction]]
     reduce: BatchFunction | None
+    hold_much: bool
 
 
 _loaded: dict[tuple[str, str, str], _Functions] = {}
@@ -318,13 +319,15 @@ def _load(
     """The step's functions, loaded once per worker; those of earlier steps are let go, for they may be large."""
     key = (step.name, job.plan.fingerprints[step.name], part)
     if key not in _loaded:
-        for old in [old for old in _loaded if old[:2] != key[:2]]:
-            del _loaded[old]
-        gc.collect()
+        dropped = [_loaded.pop(old) for old in list(_loaded) if old[:2] != key[:2]]
+        if any(functions.hold_much for functions in dropped):
+            del dropped
+            gc.collect()
         pa.default_memory_pool().release_unused()
         _loaded[key] = _Functions(
             [(transform, _load_one(job, transform)) for transform in transforms],
             None if reducer is None else _load_one(job, reducer),
+            any(hasattr(part, "memory") for part in (*transforms, reducer)),
         )
     return _loaded[key]
 

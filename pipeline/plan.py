@@ -13,9 +13,9 @@ from typing import Literal
 import pyarrow as pa
 
 from pipeline.locations import shown
-from pipeline.sources import Limits, Split
+from pipeline.sources import Limits, Readable
 from schemas.contracts import Reducer, Transform
-from schemas.datasets import ROW_ID, SOURCE_ROW
+from schemas.datasets import ROW_ID
 
 Format = Literal["parquet", "arrow", "files"]
 
@@ -76,7 +76,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Map:
-    """Shard i of the outputs from shard i of the inputs, side by side; or, in the first step, from a source's split i.
+    """Shard i of the outputs from shard i of the inputs, side by side; or, without inputs, from a source's split i.
 
     Where the inputs have another number of shards than `shards`, an output shard takes its proportional, contiguous
     run of rows; with `transposed`, the i-th slice of every input shard, which moves rows between all shards through
@@ -88,7 +88,7 @@ class Map:
     outputs: tuple[Output, ...]
     shards: int
     inputs: tuple[Input, ...] = ()
-    splits: tuple[Split, ...] = ()
+    splits: tuple[Readable, ...] = ()
     limits: Limits | None = None
     transforms: tuple[Transform, ...] = ()
     reduce: Reducer | None = None
@@ -179,7 +179,7 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
         if isinstance(step, Map):
             if any(given.elsewhere for given in step.inputs):
                 raise PlanError(f"step {step.name}: a map reads the plan's own datasets only")
-            columns = SOURCE_ROW if step.splits else _read(step.name, step.inputs, datasets)
+            columns = step.splits[0].schema if step.splits else _read(step.name, step.inputs, datasets)
             columns = _measure(step.name, columns, step.transforms)
             if step.reduce is not None:
                 columns = _reduce(step.name, columns, step.reduce)

@@ -18,6 +18,7 @@ SOURCE_ROW = pa.schema(
         field("content_id", pa.string(), "git blob id, 40 hex digits; null where the bytes were not read"),
         field("content", pa.string(), "the text, unchanged; null where `input_reason` says why"),
         field("claimed_license", pa.string(), "licence that the source itself states for the file's repository"),
+        field("claimed_stars", pa.int64(), "stars that the source itself states for the file's repository"),
         field("repo_last_commit", pa.timestamp("s", "UTC"), "when the revision was committed; null unless from git"),
         field(
             "repo_authors", pa.int32(), "addresses of authors in the history up to the revision; null unless from git"
@@ -27,6 +28,33 @@ SOURCE_ROW = pa.schema(
     ]
 )
 """What every source gives: one row per file, readable or not."""
+
+EVENTS = pa.schema(
+    [
+        field("archive", pa.string(), "archive that the event is from", nullable=False),
+        field("kind", pa.string(), "star, fork, creation, other, or failed", nullable=False),
+        field("identity", pa.int64(), "the repository's number or, below zero, a hash of its name"),
+        field("repo", pa.string(), "the repository's name at the time: owner/name in lower case"),
+        field("who", pa.int64(), "the actor of a star, the repository that a fork made: a number or a hash, no name"),
+        field("time", pa.timestamp("s", "UTC"), "when it happened"),
+        field("created", pa.timestamp("s", "UTC"), "when the repository was made, where the event tells"),
+        field("stars", pa.int64(), "stars of the repository by then, where the event tells"),
+        field("forks", pa.int64(), "forks of the repository by then, where the event tells"),
+        field("reason", pa.string(), "why no event could be read: a dotted name such as input.malformed_json"),
+        field("detail", pa.string(), "line and trouble behind `reason`"),
+        field("events", pa.int64(), "1; 0 for a second repository that an event names", nullable=False),
+    ]
+)
+"""What an archive of events gives: a row per line, readable or not, and one more for the repository a fork made."""
+
+POPULARITY = pa.schema(
+    [
+        field("repo_stars", pa.int64(), "stars of the repository; null where nobody tells"),
+        field("repo_forks", pa.int64(), "forks of the repository; null where nobody tells"),
+        field("repo_created", pa.timestamp("s", "UTC"), "when the repository was made; null where nobody tells"),
+    ]
+)
+"""How popular, and how old, a file's repository is."""
 
 ROW_ID = field("row_id", pa.int64(), "home shard << 32 | row in the shard; names a row of `files`", nullable=False)
 

@@ -23,6 +23,7 @@ FILES = pa.schema(
         *((name, pa.string()) for name in ("repo", "content_id", "input_reason")),
         ("shingles", pa.int32()),
         ("ineligible", pa.bool_()),
+        *((name, pa.int64()) for name in ("star_rank", "age_rank")),
     ]
 )
 
@@ -47,7 +48,7 @@ def families(
     held = held or [hold(pa.RecordBatch.from_pylist([], FILES))]
     holdings = Holdings().load()(sorted_by([*held, *held], "repo", "key", "ineligible"))
     shared = SharedContents(chosen.get("anchors", 32)).load()
-    pairs = shared(sorted_by([holdings], "key", "precedence", "repo"))
+    pairs = shared(sorted_by([holdings], "key", "star_rank", "precedence", "age_rank", "repo"))
     summed = SumPairs(chosen.get("least", 1)).load()(sorted_by([pairs, pairs.slice(0, 0)], "left", "right"))
     found = Families(share, fork_share).load()(sorted_by([summed], "left", "right"))
     assert found.schema.equals(FAMILIES)

@@ -434,7 +434,7 @@ def test_every_reason_has_words() -> None:
 
 
 def test_a_rule_of_a_later_release_has_its_place_before_what_is_kept(tmp_path: Path) -> None:
-    forks = ("fork", "a.py", 10, "Python", "MIT", "permissive", "a: MIT", "repository.fork", None, None)
+    forks = ("fork", "a.py", 10, "Python", "MIT", "permissive", "a: MIT", "novelty.low", None, None)
     summary = summarize(output_location(tmp_path, [*FILES, forks]))
-    assert [entry["reason"] for entry in summary["reasons"]][-2:] == ["repository.fork", None]
-    assert ">repository<" in render(summary)
+    assert [entry["reason"] for entry in summary["reasons"]][-2:] == ["novelty.low", None]
+    assert ">novelty<" in render(summary)

@@ -15,15 +15,20 @@ import pyarrow.compute as pc
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.clusters import components, content_hashes
+from transforms.rules import Preference
 
 KEY = field("key", pa.int64(), "hash of a content id", nullable=False)
 REPO = field("repo", pa.string(), "a repository", nullable=False)
+RANKS = tuple(Preference.adds.field(name) for name in ("star_rank", "age_rank"))
+"""What makes one repository better than another, whatever it holds; null where unknown, which comes last."""
+UNKNOWN = np.iinfo(np.int64).max
 PAIRS = pa.schema(
     [
         field("left", pa.string(), "a repository", nullable=False),
         field("right", pa.string(), "one that `Holdings` puts after it, or the same", nullable=False),
         field("shared", pa.int64(), "distinct contents that both hold", nullable=False),
         field("kept", pa.int64(), "of them, those that the rules keep in `right`", nullable=False),
+        *RANKS,  # of `right`
     ]
 )
 FORK_OF = field("fork_of", pa.string(), "repository that this one is a fork of, and that is kept if one of them is")
@@ -51,10 +56,8 @@ class Held:
     """
 
     min_shingles: int = 10
-    reads = ("repo", "content_id", "input_reason", "shingles", "ineligible")
-    schema = pa.schema(
-        [REPO, KEY, field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False)]
-    )
+    reads = ("repo", "content_id", "input_reason", "shingles", "ineligible", "star_rank", "age_rank")
+    schema = pa.schema([REPO, KEY, Preference.adds.field("ineligible"), *RANKS])
 
     def load(self) -> BatchFunction:
         def hold(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -62,7 +65,7 @@ class Held:
             read = pc.and_(batch.column("content_id").is_valid(), batch.column("input_reason").is_null())
             held = batch.filter(pc.and_(read, counted))
             keys, _ = content_hashes(held.column("content_id"))
-            columns = [held.column("repo"), pa.array(keys), held.column("ineligible")]
+            columns = [held.column("repo"), pa.array(keys), *(held.column(name) for name in self.reads[-3:])]
             return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
         return hold
@@ -70,10 +73,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Holdings:
-    """Each content of a repository once, to shuffle by `key` and sort by `precedence` and `repo`.
+    """Each content of a repository once, to shuffle by `key` and sort by `star_rank`, `precedence`, `age_rank`, `repo`.
 
-    The repository of which the rules keep most contents comes first: should one of a family stay, the least is lost
-    with the others. Whatever else makes one repository better than another (its stars, its age) belongs here.
+    The repository with most stars comes first, and of equals, or where nobody tells, the one of which the rules keep
+    most contents: should one of a family stay, the least is lost with the others. Then the older one, then by name.
     """
 
     reads = tuple(Held.schema.names)
@@ -83,18 +86,21 @@ class Holdings:
             field("precedence", pa.int64(), "minus the contents that the rules keep in the repository", nullable=False),
             REPO,
             field("kept", pa.bool_(), "the rules keep the content in this repository", nullable=False),
+            *RANKS,
         ]
     )
 
     def load(self) -> BatchFunction:
         def weigh(batch: pa.RecordBatch) -> pa.RecordBatch:
             names, repos = _numbered(batch.column("repo"))
+            ranks = _ranks(batch, repos, len(names))
             keys = batch.column("key").to_numpy()
             first = np.append(True, (keys[1:] != keys[:-1]) | (repos[1:] != repos[:-1]))[: len(keys)]
             distinct, repos = batch.filter(pa.array(first)), repos[first]
             kept = ~distinct.column("ineligible").to_numpy(zero_copy_only=False)
             precedence = -np.bincount(repos[kept], minlength=len(names))
             columns = [distinct.column("key"), pa.array(precedence[repos]), distinct.column("repo"), pa.array(kept)]
+            columns += _rank_columns(ranks, repos)
             return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
         return weigh
@@ -127,8 +133,11 @@ class SharedContents:
                 keeps.append(kept[later])
             distinct, which, counts = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
             kept_counts = np.bincount(which[np.concatenate(keeps)], minlength=len(distinct))
-            columns = [names.take(pa.array(distinct >> 32)), names.take(pa.array(distinct & 0xFFFFFFFF))]
-            return pa.RecordBatch.from_arrays([*columns, pa.array(counts), pa.array(kept_counts)], schema=self.schema)
+            right = distinct & 0xFFFFFFFF
+            columns = [names.take(pa.array(distinct >> 32)), names.take(pa.array(right))]
+            columns += [pa.array(counts), pa.array(kept_counts)]
+            columns += _rank_columns(_ranks(batch, repos, len(names)), right)
+            return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
         return pair
 
@@ -147,7 +156,8 @@ class SumPairs:
     def load(self) -> BatchFunction:
         def add(batch: pa.RecordBatch) -> pa.RecordBatch:
             pairs = pa.Table.from_batches([batch]).group_by(["left", "right"], use_threads=False)
-            sums = pairs.aggregate([("shared", "sum"), ("kept", "sum")]).rename_columns(PAIRS.names)
+            ranks = [(rank.name, "min") for rank in RANKS]
+            sums = pairs.aggregate([("shared", "sum"), ("kept", "sum"), *ranks]).rename_columns(PAIRS.names)
             alone = pc.equal(sums["left"], sums["right"])
             kept = sums.filter(pc.or_(alone, pc.greater_equal(sums["shared"], self.least))).combine_chunks()
             return pa.RecordBatch.from_arrays([kept[name].combine_chunks() for name in PAIRS.names], schema=PAIRS)
@@ -161,9 +171,9 @@ class Families:
 
     Two repositories of a family need not share anything with each other: a package that vendors two others has them
     both for relatives. Forks must share `fork_share` of both, so that neither a library nor the monorepo that vendors
-    it is the other's. Of repositories that are forks of each other the one of which the rules keep most stays, of
-    equals the first by name; a fork is one of a repository that stays, never of another fork, so chains are cut as
-    they are between files. Where the rules keep nothing of a repository, it stands for nobody.
+    it is the other's. Of repositories that are forks of each other the one stays that `Holdings` puts first; a fork is
+    one of a repository that stays, never of another fork, so chains are cut as they are between files. Where the rules
+    keep nothing of a repository, it stands for nobody.
 
     Memory: each pair once, and each repository's name.
     """
@@ -182,10 +192,11 @@ class Families:
             contents, kept = np.zeros((2, len(names)), np.int64)
             alone = left == right
             contents[left[alone]], kept[left[alone]] = shared[alone], batch.column("kept").to_numpy()[alone]
+            ranks = _ranks(batch.filter(pa.array(alone)), left[alone], len(names))
             share = shared / np.minimum(contents[left], contents[right])
             tied = ~alone & (share >= self.share)
             left, right, shared, share = (values[tied] for values in (left, right, shared, share))
-            fork_of, fork_share = self._forks(left, right, shared, contents, kept)
+            fork_of, fork_share = self._forks(left, right, shared, contents, kept, *ranks)
             repos, root = components(left, right)
             # Each tie seen from both ends; of each repository's the best.
             ends = np.concatenate([left, right]), np.concatenate([right, left])
@@ -214,10 +225,17 @@ class Families:
         return connect
 
     def _forks(
-        self, left: np.ndarray, right: np.ndarray, shared: np.ndarray, contents: np.ndarray, kept: np.ndarray
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        shared: np.ndarray,
+        contents: np.ndarray,
+        kept: np.ndarray,
+        stars: np.ndarray,
+        ages: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """By repository: the one that stays in its place (-1: itself), and their share of the larger one."""
-        order = np.lexsort((np.arange(len(kept)), -kept))
+        order = np.lexsort((np.arange(len(kept)), ages, -kept, stars))
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         better, worse = np.where(rank[left] < rank[right], (left, right), (right, left))
@@ -269,6 +287,18 @@ class Forks:
             return pa.RecordBatch.from_arrays(columns, schema=self.adds)
 
         return tell
+
+
+def _ranks(batch: pa.RecordBatch, repos: np.ndarray, count: int) -> list[np.ndarray]:
+    """By repository its stars' and its age's rank; UNKNOWN where nobody tells, the best where tables disagree."""
+    found = [np.full(count, UNKNOWN) for _ in RANKS]
+    for rank, least in zip(RANKS, found, strict=True):
+        np.minimum.at(least, repos, batch.column(rank.name).fill_null(UNKNOWN).to_numpy())
+    return found
+
+
+def _rank_columns(ranks: list[np.ndarray], repos: np.ndarray) -> list[pa.Array]:
+    return [pa.array(rank[repos], mask=rank[repos] == UNKNOWN) for rank in ranks]
 
 
 def _numbered(names: pa.Array) -> tuple[pa.Array, np.ndarray]:

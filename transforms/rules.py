@@ -1,8 +1,8 @@
 """The recipe's rules: measures in, the first reason against a file out. Rules decide; they never measure.
 
-Rules are asked in this order, and the first that a file breaks is its reason: input, language, quality, licence,
-toxicity, contamination, personal data, duplicates. Duplicates come last, so that a survivor is only ever chosen
-among files that every other rule keeps.
+Rules are asked in this order, and the first that a file breaks is its reason: input, language, quality, repository,
+licence, toxicity, contamination, personal data, duplicates. Duplicates come last, so that a survivor is only ever
+chosen among files that every other rule keeps.
 """
 
 from dataclasses import dataclass
@@ -49,20 +49,23 @@ def where(mask: pa.Array, reason: str, detail: pa.Array) -> tuple[pa.Array, pa.A
 
 @dataclass(frozen=True)
 class CheapRules:
-    """What the path and the text's own measures decide: input, language, quality.
+    """What the path, the text's own measures and the repository decide: input, language, quality, stars.
 
     `languages` are the kept ones: linguist's names, or None for every language and for files without one.
     `programming` keeps every programming language instead. `thresholds` are (name, value) pairs of
-    `transforms.quality`; empty switches quality off.
+    `transforms.quality`; empty switches quality off. `min_stars` drops files of a repository with fewer stars, and of
+    one whose stars nobody tells.
     """
 
     languages: tuple[str, ...] | None
     programming: bool
     thresholds: tuple[tuple[str, float | int | bool], ...]
+    min_stars: int | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("input_reason", "input_detail", "language_type", *MEASURES)
+        stars = () if self.min_stars is None else ("repo_stars",)
+        return ("input_reason", "input_detail", "language_type", *MEASURES, *stars)
 
     @property
     def adds(self) -> pa.Schema:
@@ -71,7 +74,7 @@ class CheapRules:
                 field(
                     "cheap_reason",
                     pa.string(),
-                    "first of the rules on input, language and quality that is broken",
+                    "first of the rules on input, language, quality and stars that is broken",
                 ),
                 field("cheap_detail", pa.string(), "the value and the threshold behind `cheap_reason`"),
             ]
@@ -82,9 +85,17 @@ class CheapRules:
             told = [(batch.column("input_reason"), batch.column("input_detail")), *self._language(batch)]
             if self.thresholds:
                 told.append(quality_reason(batch, dict(self.thresholds)))
+            if self.min_stars is not None:
+                told.append(self._stars(batch, self.min_stars))
             return pa.RecordBatch.from_arrays(list(first(*told)), schema=self.adds)
 
         return decide
+
+    @staticmethod
+    def _stars(batch: pa.RecordBatch, least: int) -> tuple[pa.Array, pa.Array]:
+        stars = batch.column("repo_stars")
+        detail = pc.binary_join_element_wise(pc.cast(stars, pa.string()).fill_null("unknown"), f"< {least}", " ")
+        return where(pc.less(stars, least).fill_null(True), "repository.stars", detail)
 
     def _language(self, batch: pa.RecordBatch) -> list[tuple[pa.Array, pa.Array]]:
         language = batch.column("language")
@@ -247,26 +258,19 @@ class KeptDetail:
 class Preference:
     """Columns that sort the better of two files with one content, or nearly one, to the front.
 
-    Files that the rules so far keep come first, then those under the more liberal licence.
+    Files that the rules so far keep come first, then those under the more liberal licence, then those of the
+    repository with more stars, then those of the older one. What nobody knows comes last.
     """
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("cheap_reason", "license_kept", "license_class")
-
-    @property
-    def adds(self) -> pa.Schema:
-        return pa.schema(
-            [
-                field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False),
-                field(
-                    "license_rank",
-                    pa.int8(),
-                    "0 for permissive, then ever stricter; unknown last",
-                    nullable=False,
-                ),
-            ]
-        )
+    reads = ("cheap_reason", "license_kept", "license_class", "repo_stars", "repo_created")
+    adds = pa.schema(
+        [
+            field("ineligible", pa.bool_(), "a rule drops the file whatever its copies are", nullable=False),
+            field("license_rank", pa.int8(), "0 for permissive, then ever stricter; unknown last", nullable=False),
+            field("star_rank", pa.int64(), "minus the stars of the file's repository; null where nobody tells"),
+            field("age_rank", pa.int64(), "when its repository was made, in seconds since 1970; null: nobody tells"),
+        ]
+    )
 
     def load(self) -> BatchFunction:
         ranks = pa.array(sorted(STRICTNESS, key=lambda name: (name == "unknown", STRICTNESS.index(name))))
@@ -275,6 +279,7 @@ class Preference:
             dropped = pc.or_(pc.is_valid(batch.column("cheap_reason")), pc.invert(batch.column("license_kept")))
             rank = pc.index_in(batch.column("license_class"), value_set=ranks)
             rank = pc.cast(pc.fill_null(rank, len(ranks) - 1), pa.int8())
-            return pa.RecordBatch.from_arrays([dropped, rank], schema=self.adds)
+            popularity = [pc.negate(batch.column("repo_stars")), batch.column("repo_created").cast(pa.int64())]
+            return pa.RecordBatch.from_arrays([dropped, rank, *popularity], schema=self.adds)
 
         return rank

@@ -50,8 +50,8 @@ class Earlier:
     def load(self) -> BatchFunction:
         def mark(batch: pa.RecordBatch) -> pa.RecordBatch:
             rows = batch.num_rows
-            ranks = pa.array(np.full(rows, -1, np.int8))
-            columns = [pa.repeat(self.location, rows), pa.array(np.zeros(rows, bool)), ranks]
+            ranks = [pa.array(np.full(rows, -1, np.int8)), *(pa.nulls(rows, pa.int64()) for _ in ("stars", "age"))]
+            columns = [pa.repeat(self.location, rows), pa.array(np.zeros(rows, bool)), *ranks]
             return pa.RecordBatch.from_arrays(columns, schema=self.adds)
 
         return mark

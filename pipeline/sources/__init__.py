@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
 from pipeline.sources.files import Interrupted, SourceError
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, batches
+from schemas.datasets import SOURCE_ROW
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -22,6 +23,7 @@ __all__ = [
     "Limits",
     "Origin",
     "Part",
+    "Readable",
     "Row",
     "Source",
     "SourceError",
@@ -54,11 +56,33 @@ class Part(Protocol):
         ...
 
 
+class Readable(Protocol):
+    """What one worker reads in one go, and becomes one shard of what the first step over it writes."""
+
+    schema: ClassVar[pa.Schema]
+    """The columns that it gives."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of text that it is expected to give."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digits that change when a file behind it does."""
+        ...
+
+    def read(self, limits: Limits = DEFAULT_LIMITS) -> Iterator[pa.RecordBatch]:
+        """Bounded batches of `schema`. Raises `Interrupted` alone: what the files hold becomes a row."""
+        ...
+
+
 @dataclass(frozen=True)
 class Split:
-    """What one worker reads in one go: becomes one shard of `files`."""
+    """Files that one worker reads in one go: becomes one shard of `files`."""
 
     parts: tuple[Part, ...]
+    schema: ClassVar[pa.Schema] = SOURCE_ROW
 
     @property
     def size(self) -> int:

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
-from pipeline.sources import Split, grouped
+from pipeline.sources import Readable, Split, grouped
 from pipeline.sources.files import Interrupted, Place, SourceError, reason
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
@@ -40,7 +40,7 @@ from pipeline.sources.rows import (
     text_row,
     too_large_row,
 )
-from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, one_line, table_row
+from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, count, one_line, table_row
 
 STREAM = "codesieve_stream"
 """Column of a result: which stream a row belongs to."""
@@ -187,7 +187,7 @@ class BigQuerySource:
                 raise SourceError(f"{self._shown}: column {name} holds a list or a record; select one value as {value}")
             if value == "content" and kind not in ("STRING", "BYTES"):
                 raise SourceError(f"{self._shown}: column {name} holds {kind}, not text; name another under columns:")
-        order = ("repo", "path", "revision", "license", "content")
+        order = ("repo", "path", "revision", "license", "stars", "content")
         return tuple((value, found[value]) for value in order if value in found)
 
 
@@ -275,9 +275,9 @@ class Query:
         raise AssertionError("unreachable")
 
 
-def queries(splits: Iterable[Split]) -> list[Query]:
+def queries(splits: Iterable[Readable]) -> list[Query]:
     """The queries whose results the splits read, each once."""
-    parts = (part for split in splits for part in split.parts)
+    parts = (part for split in splits if isinstance(split, Split) for part in split.parts)
     return list(dict.fromkeys(part.query for part in parts if isinstance(part, BigQueryPart)))
 
 
@@ -377,6 +377,8 @@ def _values(column: pa.Array, value: str) -> pa.Array:
         return column.cast(pa.large_binary())
     if value in ("mode", "size", "binary"):
         return column.cast(pa.int64())
+    if value == "stars":
+        return pa.array([count(cell) for cell in column.to_pylist()], pa.int64())
     return pa.array([one_line(cell) for cell in column.to_pylist()], pa.large_string())
 
 

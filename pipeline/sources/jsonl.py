@@ -53,7 +53,7 @@ def _first_object(place: Place) -> tuple[bool, list[str]]:
     with open_listed(place) as file:
         compressed = compression(file.read(6) or b"") is not None
         try:
-            line = next(_lines(_chunks(file, 0, DEFAULT_LIMITS), HEAD))[0]
+            line = next(lines(chunks(file, 0, DEFAULT_LIMITS), HEAD))[0]
             first = json.loads(line or b"null")
         except (StopIteration, Corrupt, Bomb, ValueError, RecursionError):
             first = None
@@ -99,8 +99,7 @@ class JsonlPart:
             return
         before = cache(lambda: _count_lines(self.place, first))
         bound = limits.max_file_bytes * ESCAPED + READ
-        chunks = _chunks(file, position, limits)
-        for index, (line, size) in enumerate(_lines(chunks, bound)):
+        for index, (line, size) in enumerate(lines(chunks(file, position, limits), bound)):
             if line is None or line.strip():
                 yield self._row(line, size, bound, lambda index=index: f"#L{before() + index + 1}", origin, limits)
             position += size
@@ -140,7 +139,7 @@ class JsonlPart:
         return {value: values[name] for value, name in found.items()}
 
 
-def _chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
+def chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
     """The file's bytes from a position on, decompressed where it is compressed (then from its beginning)."""
     file.seek(0)
     decompress = compression(file.read(6) or b"")
@@ -148,7 +147,7 @@ def _chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
     return bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
 
 
-def _lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:
+def lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:
     """Lines without their ends, and their sizes with them; None for one over the bound, which is not held."""
     held: list[bytes] = []
     size = 0

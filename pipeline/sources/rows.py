@@ -61,6 +61,7 @@ class Origin:
     repo: str
     revision: str | None = None
     license: str | None = None
+    stars: int | None = None
     last_commit: int | None = None
     """In seconds since 1970."""
     authors: int | None = None
@@ -169,6 +170,7 @@ def _batch(rows: list[Row]) -> pa.RecordBatch:
         pa.array(content_ids, pa.string()),
         pa.array(contents, pa.binary()).view(pa.string()),  # checked by text_row
         pa.array([origin.license for origin in origins], pa.string()),
+        pa.array([origin.stars for origin in origins], pa.int64()),
         pa.array([origin.last_commit for origin in origins], SOURCE_ROW.field("repo_last_commit").type),
         pa.array([origin.authors for origin in origins], pa.int32()),
         pa.array(reasons, pa.string()),

@@ -13,6 +13,7 @@ NAMES = {
     "path": ("path", "max_stars_repo_path", "file_path"),
     "revision": ("revision", "commit", "ref", "max_stars_repo_head_hexsha"),
     "license": ("license", "licenses", "max_stars_repo_licenses"),
+    "stars": ("max_stars_count", "stars", "watch_count"),
 }
 """Column names in public datasets (The Stack, github-code, starcoderdata, BigQuery's github_repos)."""
 
@@ -28,6 +29,7 @@ class Columns:
     path: str | None = None
     revision: str | None = None
     license: str | None = None
+    stars: str | None = None
 
     def names(self, value: str) -> tuple[str, ...]:
         """Names under which a value (``content``, ``repo``, …) may be found, the first one first."""
@@ -67,7 +69,7 @@ def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dic
     """The row of one table row; `mark` (gives ``#L12``) names it where it has no path."""
     path = one_line(values.get("path")) or file_path(place, mark())
     repo, revision, license = (one_line(values.get(name)) for name in ("repo", "revision", "license"))
-    origin = Origin(origin.source, repo or origin.repo, revision, license)
+    origin = Origin(origin.source, repo or origin.repo, revision, license, count(values.get("stars")))
     content = values.get("content")
     if isinstance(content, str):
         try:
@@ -85,6 +87,12 @@ def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dic
 def file_path(place: Place, mark: str = "") -> str:
     """The path that stands for a row of the file, or for the file itself."""
     return place.name.rsplit("/", 1)[-1] + mark
+
+
+def count(value: Any) -> int | None:
+    """A value as a count; tables that went through pandas hold counts as floats. None for what is none."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < 1 << 62 else None
 
 
 def one_line(value: Any) -> str | None:
