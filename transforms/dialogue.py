@@ -412,7 +412,7 @@ class Blocks:
         asked = file.asked(*told) if told and file.begins_line(node) and not node.has_error else None
         made = asked is not None and self.add(asked, comments[0].start_point.row if comments else begin, rows)
         members = definition.child_by_field_name("body") if is_definition else None
-        if members is None or members.end_point.row == members.start_point.row:
+        if members is None or members.end_point.row == members.start_point.row or not members.child_count:
             return
         if definition.type in file.syntax.functions:
             self.cut_function(inside(definition, members)) if made else None
@@ -526,9 +526,10 @@ def inside(definition: Node, body: Node) -> list[Node]:
 def docstring_of(definition: Node) -> Node | None:
     """The string that is the first statement of a Python definition."""
     body = definition.child_by_field_name("body")
-    statement = body.named_child(0) if body else None
-    string = statement.named_child(0) if statement and statement.type == "expression_statement" else None
-    return string if string and string.type == "string" else None
+    for statement in body.named_children[:1] if body else []:
+        for string in statement.named_children[:1] if statement.type == "expression_statement" else []:
+            return string if string.type == "string" else None
+    return None
 
 
 def name(definition: Node) -> str:
