@@ -59,7 +59,7 @@ MAX_OPENING = 20
 BYTES_PER_CALL = 40
 """The parser's progress is told every 195 to 230 bytes of ordinary code, and far more often where it gropes about in
 text that is none; it is stopped at one call in so many bytes, a bound in work and not in time, the same everywhere."""
-MAX_BRACKETS, MAX_INDENTS = 1000, 300
+MAX_BRACKETS, MAX_INDENTS = 10_000, 300
 """Open at once. tree-sitter's recovery from errors recurses: 300,000 open brackets overflow the stack. Python's scanner
 has room for 512 indents and does not look. Either ends the process."""
 INDENT = re.compile(rb"^[ \t]+", re.MULTILINE)
