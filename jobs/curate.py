@@ -15,6 +15,7 @@ from jobs.recipe import (
     ArchiveSource,
     BigQuerySource,
     DecontaminateBlock,
+    DialogueBlock,
     DirectorySource,
     EnvironmentSource,
     GitSource,
@@ -35,6 +36,7 @@ from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
 from pipeline.sources.gharchive import EventSplit, GhArchive
 from pipeline.sources.git import GitSource as Git
+from pipeline.sources.jsonl import JsonLines
 from pipeline.sources.jsonl import JsonlSource as Jsonl
 from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
@@ -44,6 +46,7 @@ from schemas.datasets import COPIES, LEDGER, POPULARITY, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
+from transforms.dialogue import Dialogues, Instructions, messages_of
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
@@ -156,6 +159,7 @@ class _Curation:
             *self._copies(),
             self._select(),
             *(self._tokenize() if self.recipe.tokenize.enabled else []),
+            *(self._dialogue() if self.recipe.dialogue.enabled else []),
         ]
 
     @property
@@ -697,6 +701,63 @@ class _Curation:
             transposed=True,
         )
         return [size, train, encode, mix]
+
+    # dialogue: conversations made of the corpus, and those that the user gives
+
+    def _dialogue(self) -> list[Step]:
+        settings = self.recipe.dialogue
+        made = Dialogues(**settings.model_dump(exclude={"enabled", "files"}))
+        pair = Map(
+            "dialogue",
+            (
+                Output(
+                    "dialogue",
+                    ("messages", "language", "repo", "path", "content_id", "license"),
+                    where="is_dialogue",
+                    matches="dialogue=made",
+                ),
+                Output("_work/dialogue_fates", ("dialogue",), tally=("dialogue",)),
+            ),
+            shards=self.recipe.output.shards,
+            inputs=(Input("corpus", ("repo", "path", "content_id", "license", *made.reads)),),
+            transforms=(made,),
+        )
+        return [pair, *([self._instructions(settings)] if settings.files else [])]
+
+    def _instructions(self, settings: DialogueBlock) -> Map:
+        splits = tuple(split for uri in settings.files for split in JsonLines(uri).splits(SPLIT_BYTES[1], self.limits))
+        for split in splits:
+            _check_messages(split, self.limits)
+        decontaminate = _decontaminate(self.recipe.decontaminate)
+        enabled = self.recipe.decontaminate.enabled
+        return Map(
+            "instructions",
+            (
+                Output(
+                    "instructions",
+                    ("messages", ("language", "told_language"), "repo", "path", "content_id"),
+                    where="is_dialogue",
+                    matches="dialogue=made",
+                ),
+                Output("_work/instruction_fates", ("path", "dialogue", "contamination"), tally=("dialogue",)),
+            ),
+            shards=len(splits),
+            splits=splits,
+            limits=self.limits,
+            transforms=(decontaminate if enabled else Unmeasured(decontaminate.adds), Instructions()),
+        )
+
+
+def _check_messages(split: Split, limits: Limits) -> None:
+    """Raises RecipeError for the first line of a file of messages that holds none."""
+    for batch in split.read(limits):
+        for row in batch.select(["path", "content", "input_reason", "input_detail"]).to_pylist():
+            try:
+                if row["content"] is None:
+                    raise ValueError(f"{row['input_reason']} {row['input_detail'] or ''}".strip())
+                messages_of(row["content"])
+            except ValueError as error:
+                raise RecipeError(f"dialogue.files: {row['path'].replace('#L', ':')}: {error}") from None
 
 
 def _source(block: SourceBlock) -> Source:

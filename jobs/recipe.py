@@ -249,6 +249,17 @@ class TokenizeBlock(Block):
     sample_bytes: int = Field(default=32 << 20, gt=0)
 
 
+class DialogueBlock(Block):
+    """Conversations from the corpus, bounded in turns, lines of an answer and characters; and `files` of messages."""
+
+    enabled: bool = True
+    min_turns: int = Field(default=2, ge=1)
+    max_turns: int = Field(default=8, ge=1)
+    min_lines: int = Field(default=3, ge=1)
+    max_chars: int = Field(default=8192, ge=64)
+    files: list[str] = []
+
+
 class OutputBlock(Block):
     """Arrow opens with `datasets.load_from_disk`; parquet opens everywhere."""
 
@@ -310,6 +321,7 @@ class Recipe(Block):
     toxicity: ToxicityBlock = ToxicityBlock()
     decontaminate: DecontaminateBlock = DecontaminateBlock()
     tokenize: TokenizeBlock = TokenizeBlock()
+    dialogue: DialogueBlock = DialogueBlock()
     output: OutputBlock = OutputBlock()
     engine: EngineBlock = EngineBlock()
     seed: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
-from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
+from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row, text_row, too_large_row
 from pipeline.sources.streams import Bomb, ByteFile, Corrupt, bounded, compression
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
 
@@ -137,6 +137,35 @@ class JsonlPart:
     def _cells(self, values: dict[str, Any]) -> dict[str, Any]:
         found = self.columns.found_in(list(values))
         return {value: values[name] for value, name in found.items()}
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """Files of JSON lines that match `uri`, each line a row with the line itself as its content."""
+
+    uri: str
+
+    def splits(self, target: int, limits: Limits = DEFAULT_LIMITS) -> list[Split]:
+        """A file stays whole; see `pipeline.sources.Source`."""
+        places = find_files(self.uri)
+        return grouped((LinesPart(place, DEFAULT_COLUMNS, 0, place.size, place.size, True) for place in places), target)
+
+
+@dataclass(frozen=True)
+class LinesPart(JsonlPart):
+    """All lines of a file, as they stand."""
+
+    def _row(
+        self,
+        line: bytes | None,
+        size: int,
+        bound: int,
+        mark: Callable[[], str],
+        origin: Origin,
+        limits: Limits,
+    ) -> Row:
+        path = file_path(self.place, mark())
+        return too_large_row(origin, path, size, limits) if line is None else text_row(origin, path, line)
 
 
 def chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
