@@ -11,7 +11,7 @@ nor on the sharding of the corpus.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
+from transforms.buffers import string_buffers
+from transforms.byte_level import ByteLevel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -256,7 +258,8 @@ class Encode:
     """Encodes documents with the tokenizer of its side table; each ends with end-of-text.
 
     A text that spells a special token is encoded as the characters it is, so end-of-text ends documents and
-    stands nowhere else. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
+    stands nowhere else. Tokenizers of the kind of GPT-2's are compiled (`ByteLevel`), to the same ids; others are run
+    by their own library. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
     Worker processes are the parallelism: the library's own threads are left off unless TOKENIZERS_PARALLELISM
     says otherwise, for its thread pool would oversubscribe the cores and would not survive a fork.
     """
@@ -289,20 +292,14 @@ class Encode:
         end = encoder.token_to_id(json.loads(files["tokenizer_config.json"])["eos_token"])
         if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
             raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
+        encode = _compiled(kernel, end) if (kernel := ByteLevel.of(files["tokenizer.json"])) else _library(encoder, end)
         integers = np.dtype(str(token_type(self.vocabulary)))
 
-        def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
+        def columns(batch: pa.RecordBatch) -> pa.RecordBatch:
             contents = batch.column("content")
-            pieces = [np.empty(0, integers)]
-            counts = np.zeros(len(contents), np.int64)
-            for low, high in runs_of_bytes(contents, ENCODE_BYTES):
-                texts = [text or "" for text in contents.slice(low, high - low).to_pylist()]
-                for row, encoding in enumerate(encoder.encode_batch_fast(texts, add_special_tokens=False), low):
-                    pieces.append(np.array([*encoding.ids, end], integers))
-                    counts[row] = len(pieces[-1])
-            return self._columns(np.concatenate(pieces), counts, contents.is_null())
+            return self._columns(*encode(contents, integers), contents.is_null())
 
-        return encode
+        return columns
 
     def _columns(self, tokens: np.ndarray, counts: np.ndarray, unread: pa.BooleanArray) -> pa.RecordBatch:
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
@@ -315,6 +312,30 @@ class Encode:
         if batch.num_rows:
             raise ValueError("there are documents to encode, but no tokenizer")
         return pa.RecordBatch.from_pylist([], schema=self.adds)
+
+
+Encoder = Callable[[pa.Array, np.dtype], tuple[np.ndarray, np.ndarray]]
+"""Token ids of all texts, one after the other, each with its end-of-text; and how many each has."""
+
+
+def _compiled(kernel: ByteLevel, end: int) -> Encoder:
+    def encode(texts: pa.Array, integers: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        tokens, ends = kernel.encode(*string_buffers(texts), end, integers)
+        return tokens, np.diff(ends, prepend=0)
+
+    return encode
+
+
+def _library(encoder: "Tokenizer", end: int) -> Encoder:
+    def encode(texts: pa.Array, integers: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        pieces = [np.empty(0, integers)]
+        for low, high in runs_of_bytes(texts, ENCODE_BYTES):
+            some = [text or "" for text in texts.slice(low, high - low).to_pylist()]
+            encodings = encoder.encode_batch_fast(some, add_special_tokens=False)
+            pieces += [np.array([*encoding.ids, end], integers) for encoding in encodings]
+        return np.concatenate(pieces), np.array([len(ids) for ids in pieces[1:]], np.int64)
+
+    return encode
 
 
 def runs_of_bytes(texts: pa.Array, size: int) -> Iterator[tuple[int, int]]:
