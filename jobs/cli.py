@@ -16,6 +16,7 @@ from rich.table import Table
 from jobs import why
 from jobs.attribution import write_attribution
 from jobs.curate import curation, estimate
+from jobs.export_tokens import EXPORTS
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
@@ -183,6 +184,16 @@ def _fates_of_token(store: Store, block: int, offset: int) -> list[dict[str, Any
         click.echo(f"{label:<18} {text}")
     named = why.fates(store, f"{token.repo}/{token.path}")
     return [fate for fate in named if fate["decision"] == "kept" and fate["content_id"] == token.content_id]
+
+
+@cli.command("export-tokens")
+@click.argument("run_out", metavar="OUT")
+@click.option("--format", "format_", type=click.Choice(list(EXPORTS)), required=True)
+@click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
+def export_tokens(run_out: str, format_: str, target: str) -> None:
+    """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
+    blocks = EXPORTS[format_](Store(run_out), Store(target))
+    click.echo(f"{blocks:,} blocks in {target}")
 
 
 @cli.command()

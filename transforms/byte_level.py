@@ -32,7 +32,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 class ByteLevel(NamedTuple):
     """A tokenizer as flat arrays, for the kernel."""
 
-    bytes: np.ndarray
+    byte_ids: np.ndarray
     """Token id of each byte (int32, 256)."""
     pairs: np.ndarray
     """Open-addressed table of merges: left id << 32 | right id, -1 where a slot is free (int64)."""
@@ -62,9 +62,12 @@ class ByteLevel(NamedTuple):
         merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
         if not all({left, right, left + right} <= model["vocab"].keys() for left, right in merges):
             return None
-        return cls(np.array(symbols, np.int32), *_table(merges, model["vocab"]), _classes(), spaces, tabs)
+        pairs, makes = _table(merges, model["vocab"])
+        return cls(np.array(symbols, np.int32), pairs, makes, _classes(), spaces, tabs)
 
-    def encode(self, data: np.ndarray, offsets: np.ndarray, end: int, integers: np.dtype) -> tuple[np.ndarray, ...]:
+    def encode(
+        self, data: np.ndarray, offsets: np.ndarray, end: int, integers: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all rows (UTF-8, see `string_buffers`), each with `end` after it, and where each row's end (int64)."""
         ids = np.empty(int(offsets[-1] - offsets[0]) + len(offsets) - 1, integers)
         seen = np.zeros((1 << CACHE_BITS, 4), np.int64)
@@ -111,7 +114,7 @@ def _runs(blank: str, runs: dict[str, int]) -> np.ndarray:
     return np.array(ids, np.int32)
 
 
-def _table(merges: list[tuple[str, ...]], vocabulary: dict[str, int]) -> tuple[np.ndarray, ...]:
+def _table(merges: list[tuple[str, ...]], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     left, right, merged = (
         np.array([vocabulary[name] for name in names], np.int64)
         for names in (
@@ -280,7 +283,7 @@ def _encode_piece(model, seen, data, place, after, ids, at):
     stands, where its ids do, and length << 32 | ids."""
     length = after - place
     if length == 1:
-        ids[at] = model.bytes[data[place]]
+        ids[at] = model.byte_ids[data[place]]
         return at + 1
     mixed = np.uint64(length)
     for byte in range(place, after):
@@ -307,7 +310,7 @@ def _merge(model, data, place, after, ids, at):
     length = after - place
     symbols = np.empty(length, np.int64)
     for byte in range(length):
-        symbols[byte] = model.bytes[data[place + byte]]
+        symbols[byte] = model.byte_ids[data[place + byte]]
     left = _merge_long(model, symbols) if length >= HEAP_BYTES else _merge_short(model, symbols)
     for symbol in range(left):
         ids[at + symbol] = symbols[symbol]

@@ -289,7 +289,7 @@ class Encode:
         files = dict(zip(tokenizer["name"].to_pylist(), tokenizer["data"].to_pylist(), strict=True))
         encoder = read_tokenizer(files["tokenizer.json"])
         encoder.encode_special_tokens = True
-        end = encoder.token_to_id(json.loads(files["tokenizer_config.json"])["eos_token"])
+        end = encoder.get_vocab()[json.loads(files["tokenizer_config.json"])["eos_token"]]
         if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
             raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
         encode = _compiled(kernel, end) if (kernel := ByteLevel.of(files["tokenizer.json"])) else _library(encoder, end)
