@@ -52,7 +52,12 @@ def corpus(folder: Path, megabytes: int) -> pa.RecordBatch:
         if size > megabytes * 1e6:
             break
     texts = {name: text for name, text in texts.items() if "\0" not in text}
-    columns = {"content_id": list(texts), "content": list(texts.values()), "row_id": range(len(texts))}
+    columns = {
+        "content_id": list(texts),
+        "content": list(texts.values()),
+        "row_id": range(len(texts)),
+        "language": ["none"] * len(texts),
+    }
     return pa.record_batch({name: pa.array(values) for name, values in columns.items()})
 
 
@@ -109,7 +114,7 @@ def main() -> None:
     _, seconds = timed(find, batch)
     print(f"decontaminate  {megabytes / seconds:8.1f} MB/s")
 
-    sizes = pa.record_batch({"size": pa.array([int(megabytes * 1e6)])})
+    sizes = pa.record_batch({"language": ["none"], "size": pa.array([int(megabytes * 1e6)])})
     corpus_size = pa.Table.from_batches([SumSizes().load()(sizes)])
     sample, seconds = timed(SampleDocuments(SAMPLE_BYTES).load(corpus_size), batch)
     print(f"sample         {megabytes / seconds:8.1f} MB/s")
