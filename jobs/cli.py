@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import click
 from pythonjsonlogger.json import JsonFormatter
@@ -16,6 +17,7 @@ from jobs import why
 from jobs.attribution import write_attribution
 from jobs.curate import curation, estimate
 from jobs.demo import demo
+from jobs.export_tokens import EXPORTS
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
@@ -165,19 +167,51 @@ def status(out: str) -> None:
 
 @cli.command("why")
 @click.argument("out")
-@click.argument("file", metavar="REPO/PATH")
-def why_(out: str, file: str) -> None:
-    """Tells what became of a file of the run in OUT, and why."""
+@click.argument("file", metavar="REPO/PATH", required=False)
+@click.option("--token", type=(int, int), metavar="BLOCK OFFSET", help="The file that this token of tokens/ is from.")
+def why_(out: str, file: str | None, token: tuple[int, int] | None) -> None:
+    """Tells what became of a file of the run in OUT, and why.
+
+    BLOCK is counted over the shards of OUT/tokens in order, OFFSET in the block, both from 0.
+    """
+    if (file is None) == (token is None):
+        raise click.UsageError("name a file as REPO/PATH, or a token with --token BLOCK OFFSET")
     store = Store(out)
-    found = list(why.fates(store, file))
-    if not found:
-        near = why.nearest(store, file)
-        mend = f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
-        raise RecipeError(f"{file} is not in the ledger of {out}{mend}")
+    found = _fates_of_token(store, *token) if token else _fates_of_file(store, file or "")
     for fate in found:
         for label, text in why.tell(fate):
             click.echo(f"{label:<18} {text}")
         click.echo()
+
+
+def _fates_of_file(store: Store, file: str) -> list[dict[str, Any]]:
+    found = list(why.fates(store, file))
+    if not found:
+        near = why.nearest(store, file)
+        mend = f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
+        raise RecipeError(f"{file} is not in the ledger of {store.uri}{mend}")
+    return found
+
+
+def _fates_of_token(store: Store, block: int, offset: int) -> list[dict[str, Any]]:
+    try:
+        token = why.token(store, block, offset)
+    except LookupError as error:
+        raise RecipeError(f"--token: {error.args[0]}") from error
+    for label, text in why.tell_token(token):
+        click.echo(f"{label:<18} {text}")
+    named = why.fates(store, f"{token.repo}/{token.path}")
+    return [fate for fate in named if fate["decision"] == "kept" and fate["content_id"] == token.content_id]
+
+
+@cli.command("export-tokens")
+@click.argument("run_out", metavar="OUT")
+@click.option("--format", "format_", type=click.Choice(list(EXPORTS)), required=True)
+@click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
+def export_tokens(run_out: str, format_: str, target: str) -> None:
+    """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
+    blocks = EXPORTS[format_](Store(run_out), Store(target))
+    click.echo(f"{blocks:,} blocks in {target}")
 
 
 @cli.command()

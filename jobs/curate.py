@@ -658,12 +658,12 @@ class _Curation:
         sample = SampleDocuments(settings.sample_bytes, seed, side=("_work/corpus_size",))
         size = Shuffle(
             "corpus_size",
-            (Emit((Input("corpus", ("size",)),), (), SumSizes()),),
+            (Emit((Input("corpus", SumSizes().reads),), (), SumSizes()),),
             key="size",
-            order=(),
+            order=("language",),
             partitions=1,
             reduce=SumSizes(),
-            output=Output("_work/corpus_size", ("size",)),
+            output=Output("_work/corpus_size", SumSizes().reads),
         )
         train = Shuffle(
             "tokenizer",

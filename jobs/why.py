@@ -1,13 +1,18 @@
 """What became of a file, and why: the ledger's row with everything that was measured of it."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.storage import Store
+from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import COPIES, LEDGER
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 HIDDEN = frozenset({"content", "minhash", "row_id", "pii"})
 """Columns that are no answer to a person, or that point at a secret."""
@@ -29,14 +34,61 @@ def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
             before += batch.num_rows
 
 
+@dataclass(frozen=True)
+class Token:
+    """A token of `tokens`, and the document that it is from."""
+
+    id: int
+    text: str
+    place: int
+    """Tokens of the document before it."""
+    repo: str
+    path: str
+    content_id: str
+
+
+def token(store: Store, block: int, offset: int) -> Token:
+    """The token `offset` of a block, the blocks counted over the shards of `tokens` in order, both from 0.
+
+    Raises LookupError where there is no such token, FileNotFoundError where the tokens are not whole yet.
+    """
+    manifest = store.committed("tokens")
+    if not 0 <= block < manifest.rows:
+        raise LookupError(f"there is no block {block}; {store.uri}/tokens has {manifest.rows:,}, from 0 on")
+    shard, row = _find(manifest, block)
+    [batch] = store.read("tokens", shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
+    [packed] = batch.to_pylist()
+    if not 0 <= offset < packed["token_count"]:
+        padding = len(packed["tokens"]) - packed["token_count"]
+        told = f"{packed['token_count']:,} of documents, from 0 on, and {padding:,} of padding"
+        raise LookupError(f"there is no token {offset} in block {block}, which has {told}")
+    entry = bisect_right(packed["starts"], offset) - 1
+    shard, row = packed["documents"][entry] >> ROW_BITS, packed["documents"][entry] & ((1 << ROW_BITS) - 1)
+    [document] = store.read("corpus", shard, ("repo", "path", "content_id"), (row, row + 1))
+    found = packed["tokens"][offset]
+    text = _tokenizer(store).decode([found], skip_special_tokens=False)
+    return Token(found, text, offset - packed["starts"][entry], **document.to_pylist()[0])
+
+
+def _tokenizer(store: Store) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    files = store.table("tokenizer").to_pylist()
+    return Tokenizer.from_str(next(file["data"] for file in files if file["name"] == "tokenizer.json").decode())
+
+
+def _find(manifest: Manifest, row: int) -> tuple[int, int]:
+    """Shard, and row in it, of the n-th row of a dataset."""
+    for shard, part in enumerate(manifest.shards):
+        if row < part.rows:
+            return shard, row
+        row -= part.rows
+    raise IndexError(row)
+
+
 def _measures(store: Store, row: int) -> dict[str, Any]:
     """The ledger keeps the order of `files`, so the n-th row of one is the n-th of the other."""
-    shard = 0
-    for part in store.committed("files").shards:
-        if row < part.rows:
-            break
-        row -= part.rows
-        shard += 1
+    shard, row = _find(store.committed("files"), row)
     found: dict[str, Any] = {}
     for dataset in ("files", "measures", "copies", "popularity"):
         if dataset == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
@@ -62,6 +114,11 @@ def tell(fate: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     lines += [(name, _short(value)) for name, value in sorted(measures.items())]
     return lines
+
+
+def tell_token(token: Token) -> list[tuple[str, str]]:
+    """The token as (label, text) lines; characters that do not print are spelled out."""
+    return [("token", f"{token.text!r} (id {token.id})"), ("place", f"token {token.place:,} of the file, from 0 on")]
 
 
 def _short(value: object) -> str:

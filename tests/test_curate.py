@@ -14,6 +14,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
+from tokenizers import Tokenizer
 
 from jobs import why
 from jobs.attribution import write_attribution
@@ -272,6 +273,8 @@ def test_the_command_line(dumps: Path, store: Store, tmp_path: Path) -> None:
         (["why", str(tmp_path), "a/b"], "codesieve: "),
         (["status", str(tmp_path)], "holds no run of codesieve"),
         (["why", store.path(), "eve/heapner.py"], "is not in the ledger"),
+        (["why", store.path(), "--token", "99999", "0"], "there is no block 99999"),
+        (["why", store.path(), "--token", "0", "64"], "there is no token 64 in block 0"),
     ):
         done = codesieve(*arguments)
         assert done.returncode == 2, done.stderr
@@ -280,8 +283,23 @@ def test_the_command_line(dumps: Path, store: Store, tmp_path: Path) -> None:
     told = codesieve("why", store.path(), "eve/heapnear.py")
     assert told.returncode == 0
     assert "dropped: duplicate.near" in told.stdout
+    told = codesieve("why", store.path(), "--token", "1", "5")
+    assert told.returncode == 0, told.stderr
+    assert "kept" in told.stdout
     assert "done, 21 rows" in codesieve("status", store.path()).stdout
     assert codesieve("report", store.path()).stdout.strip() == store.path("report", "index.html")
+
+
+def test_a_token_leads_back_to_its_file(store: Store) -> None:
+    tokenizer = Tokenizer.from_file(store.path("tokenizer", "tokenizer.json"))
+    corpus = {(row["repo"], row["path"]): row["content"] for row in store.table("corpus").to_pylist()}
+    encoded = {name: [*tokenizer.encode(content).ids, 599] for name, content in corpus.items()}
+    blocks = store.table("tokens", ("token_count",)).to_pylist()
+    for block in range(0, len(blocks), 5):
+        for offset in (0, 31, blocks[block]["token_count"] - 1):
+            token = why.token(store, block, offset)
+            assert encoded[token.repo, token.path][token.place] == token.id
+            assert tokenizer.decode([token.id], skip_special_tokens=False) == token.text
 
 
 def test_a_plan_is_printed_and_starts_nothing(dumps: Path, tmp_path: Path) -> None:

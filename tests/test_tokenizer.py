@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha1, sha256
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,8 +160,8 @@ def test_a_tiny_corpus_gives_a_small_vocabulary(texts):
 
 def test_the_sample_does_not_depend_on_batches_and_has_about_the_size_asked_for():
     ids = [sha1(str(number).encode()).hexdigest() for number in range(4000)]
-    corpus = pa.record_batch({"content_id": ids, "content": ["x" * 100] * 3999 + [None]})
-    size = SumSizes().load()(pa.record_batch({"size": pa.array([100] * 3999, pa.int64())}))
+    corpus = pa.record_batch({"content_id": ids, "content": ["x" * 100] * 3999 + [None], "language": ["C"] * 4000})
+    size = SumSizes().load()(pa.record_batch({"language": ["C"] * 3999, "size": pa.array([100] * 3999, pa.int64())}))
     sampler = SampleDocuments(sample_bytes=40_000, seed=1, margin=1.5)
     take = sampler.load(pa.Table.from_batches([size, size.slice(0, 0)]))
     whole = take(corpus)
@@ -169,6 +171,28 @@ def test_the_sample_does_not_depend_on_batches_and_has_about_the_size_asked_for(
     assert pa.Table.from_batches(parts).combine_chunks() == pa.table(whole)
     everything = SampleDocuments(sample_bytes=1 << 30).load(pa.Table.from_batches([size]))
     assert everything(corpus).num_rows == 3999
+
+
+def test_languages_are_balanced_in_the_sample():
+    """100 files of a rare language, 900 of a common one, 9000 of the commonest, and some of none: shares by the square
+    root of size, where the rarest has enough."""
+    languages = ["Go"] * 100 + ["C"] * 900 + ["Python"] * 9000 + [None] * 4
+    ids = [sha1(str(number).encode()).hexdigest() for number in range(len(languages))]
+    texts = [f"{language or 'none':10}" * 10 for language in languages]
+    corpus = pa.record_batch({"content_id": ids, "content": texts, "language": pa.array(languages, pa.string())})
+    rows = pa.record_batch({"language": corpus["language"], "size": pa.array([100] * len(texts), pa.int64())})
+    add = SumSizes().load()
+    parts = pa.Table.from_batches([add(rows.slice(0, 777)), add(rows.slice(777)), add(rows.slice(0, 0))])
+    sizes = add(parts.combine_chunks().to_batches()[0])
+    assert sizes.to_pydict() == {"language": ["", "C", "Go", "Python"], "size": [400, 90_000, 10_000, 900_000]}
+    drawn = SampleDocuments(sample_bytes=100_000).load(pa.Table.from_batches([sizes]))(corpus)
+    first = drawn["content"].take(pc.sort_indices(drawn["draw"])).to_pylist()[:1000]
+    counts = Counter(text[:10].strip() for text in first)
+    assert counts["none"] == 4
+    assert counts["Go"] == pytest.approx(1000 * 10 / (10 + 30 + 95), rel=0.2)
+    assert counts["C"] == pytest.approx(1000 * 30 / (10 + 30 + 95), rel=0.2)
+    few = SampleDocuments(sample_bytes=500_000).load(pa.Table.from_batches([sizes]))(corpus)
+    assert Counter(text[:10].strip() for text in few["content"].to_pylist())["Go"] == 100
 
 
 def test_the_draw_depends_on_seed_and_content_alone():

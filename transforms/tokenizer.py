@@ -5,13 +5,14 @@ ids), and on top 38 runs of 31 to 2 spaces and 9 to 2 tabs, for the indentation 
 CodeGen; the ids' order is that of its released code). With GPT-2's vocab_size of 50257 that makes 50295 ids,
 which fit uint16.
 
-A sample of the documents is drawn by a hash of seed and content id, so that it depends neither on the order
-nor on the sharding of the corpus.
+A sample of the documents, balanced between languages, is drawn by a hash of seed and content id, so that it depends
+neither on the order nor on the sharding of the corpus.
 """
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
+from transforms.buffers import string_buffers
+from transforms.byte_level import ByteLevel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -57,20 +60,28 @@ def draw(content_ids: pa.Array, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SumSizes:
-    """The corpus's size: sums `size` in rows, in sums of rows, and so on."""
+    """The corpus's size by language: sums `size` in rows, in sums of rows, and so on."""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("size",)
+        return ("language", "size")
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([field("size", pa.int64(), "bytes, summed", nullable=False)])
+        return pa.schema(
+            [
+                field("language", pa.string(), "linguist's name; empty where there is none", nullable=False),
+                field("size", pa.int64(), "bytes, summed", nullable=False),
+            ]
+        )
 
     def load(self) -> BatchFunction:
         def total(batch: pa.RecordBatch) -> pa.RecordBatch:
-            size = pc.sum(batch.column("size")).as_py() or 0
-            return pa.RecordBatch.from_arrays([pa.array([size], pa.int64())], schema=self.schema)
+            languages = pc.fill_null(batch.column("language").cast(pa.string()), "")
+            rows = pa.table({"language": languages, "size": batch.column("size").cast(pa.int64())})
+            sums = rows.group_by("language").aggregate([("size", "sum")]).sort_by("language")
+            columns = [sums["language"].combine_chunks(), pc.fill_null(sums["size_sum"], 0).combine_chunks()]
+            return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
         return total
 
@@ -79,9 +90,11 @@ class SumSizes:
 class SampleDocuments:
     """Keeps the documents drawn first, some `margin` times `sample_bytes` of a corpus of any size.
 
-    The corpus's bytes come as a side table (a column `size`, summed), and a document is kept where its draw
-    is below margin * sample_bytes / corpus bytes: a rule for one row, so shards and batches do not matter.
-    The margin is there because sizes vary; `TrainTokenizer` cuts to the byte.
+    Languages are balanced: each gets a share of the sample in proportion to its size to the power of 0.5, as
+    the shared vocabulary of many languages of Lample and Conneau (2019, section 3.1); a language too small for its
+    share gives all it has, and the others share the rest. The sizes come as a side table (`SumSizes`), and a
+    document's place is its draw over its language's share of itself: a rule for one row, so shards and batches do
+    not matter. The margin is there because sizes vary; `TrainTokenizer` cuts to the byte.
     """
 
     sample_bytes: int = 32 << 20
@@ -91,7 +104,7 @@ class SampleDocuments:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("content_id", "content")
+        return ("content_id", "content", "language")
 
     @property
     def schema(self) -> pa.Schema:
@@ -101,18 +114,37 @@ class SampleDocuments:
         )
 
     def load(self, corpus_size: pa.Table) -> BatchFunction:
-        total = pc.sum(corpus_size.column("size")).as_py() or 0
-        share = min(1.0, self.margin * self.sample_bytes / max(total, 1))
-        bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
+        names = corpus_size["language"].combine_chunks()
+        shares = sampled_shares(corpus_size["size"].to_numpy(), self.sample_bytes)
 
         def sample(batch: pa.RecordBatch) -> pa.RecordBatch:
             batch = batch.filter(batch.column("content").is_valid())
-            draws = draw(batch.column("content_id"), self.seed)
-            kept = np.flatnonzero(draws <= bound)
-            columns = [pa.array(draws[kept]), batch.column("content").take(pa.array(kept)).cast(pa.string())]
+            languages = pc.fill_null(batch.column("language").cast(pa.string()), "")
+            share = shares[pc.index_in(languages, names).to_numpy(zero_copy_only=False)]
+            places = draw(batch.column("content_id"), self.seed) / 2.0**64 / share / self.margin
+            kept = np.flatnonzero(places < 1)
+            draws = (places[kept] * 2.0**64).astype(np.uint64)
+            columns = [pa.array(draws), batch.column("content").take(pa.array(kept)).cast(pa.string())]
             return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
         return sample
+
+
+def sampled_shares(sizes: np.ndarray, sample_bytes: int) -> np.ndarray:
+    """The share (0 to 1) of each language's bytes that makes a balanced sample of `sample_bytes` in all.
+
+    Square roots and an exact sum, so that every processor gives the same.
+    """
+    weights = np.sqrt(np.maximum(sizes, 1))
+    whole = np.zeros(len(sizes), bool)
+    while not whole.all():
+        left = sample_bytes - sizes[whole].sum()
+        shares = left * weights / math.fsum(weights[~whole]) / np.maximum(sizes, 1)
+        small = ~whole & (shares >= 1)
+        if not small.any():
+            return np.where(whole, 1.0, shares)
+        whole |= small
+    return np.ones(len(sizes))
 
 
 @dataclass(frozen=True)
@@ -256,7 +288,8 @@ class Encode:
     """Encodes documents with the tokenizer of its side table; each ends with end-of-text.
 
     A text that spells a special token is encoded as the characters it is, so end-of-text ends documents and
-    stands nowhere else. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
+    stands nowhere else. Tokenizers of the kind of GPT-2's are compiled (`ByteLevel`), to the same ids; others are run
+    by their own library. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
     Worker processes are the parallelism: the library's own threads are left off unless TOKENIZERS_PARALLELISM
     says otherwise, for its thread pool would oversubscribe the cores and would not survive a fork.
     """
@@ -286,23 +319,17 @@ class Encode:
         files = dict(zip(tokenizer["name"].to_pylist(), tokenizer["data"].to_pylist(), strict=True))
         encoder = read_tokenizer(files["tokenizer.json"])
         encoder.encode_special_tokens = True
-        end = encoder.token_to_id(json.loads(files["tokenizer_config.json"])["eos_token"])
+        end = encoder.get_vocab()[json.loads(files["tokenizer_config.json"])["eos_token"]]
         if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
             raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
+        encode = _compiled(kernel, end) if (kernel := ByteLevel.of(files["tokenizer.json"])) else _library(encoder, end)
         integers = np.dtype(str(token_type(self.vocabulary)))
 
-        def encode(batch: pa.RecordBatch) -> pa.RecordBatch:
+        def columns(batch: pa.RecordBatch) -> pa.RecordBatch:
             contents = batch.column("content")
-            pieces = [np.empty(0, integers)]
-            counts = np.zeros(len(contents), np.int64)
-            for low, high in runs_of_bytes(contents, ENCODE_BYTES):
-                texts = [text or "" for text in contents.slice(low, high - low).to_pylist()]
-                for row, encoding in enumerate(encoder.encode_batch_fast(texts, add_special_tokens=False), low):
-                    pieces.append(np.array([*encoding.ids, end], integers))
-                    counts[row] = len(pieces[-1])
-            return self._columns(np.concatenate(pieces), counts, contents.is_null())
+            return self._columns(*encode(contents, integers), contents.is_null())
 
-        return encode
+        return columns
 
     def _columns(self, tokens: np.ndarray, counts: np.ndarray, unread: pa.BooleanArray) -> pa.RecordBatch:
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
@@ -315,6 +342,30 @@ class Encode:
         if batch.num_rows:
             raise ValueError("there are documents to encode, but no tokenizer")
         return pa.RecordBatch.from_pylist([], schema=self.adds)
+
+
+Encoder = Callable[[pa.Array, np.dtype], tuple[np.ndarray, np.ndarray]]
+"""Token ids of all texts, one after the other, each with its end-of-text; and how many each has."""
+
+
+def _compiled(kernel: ByteLevel, end: int) -> Encoder:
+    def encode(texts: pa.Array, integers: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        tokens, ends = kernel.encode(*string_buffers(texts), end, integers)
+        return tokens, np.diff(ends, prepend=0)
+
+    return encode
+
+
+def _library(encoder: "Tokenizer", end: int) -> Encoder:
+    def encode(texts: pa.Array, integers: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        pieces = [np.empty(0, integers)]
+        for low, high in runs_of_bytes(texts, ENCODE_BYTES):
+            some = [text or "" for text in texts.slice(low, high - low).to_pylist()]
+            encodings = encoder.encode_batch_fast(some, add_special_tokens=False)
+            pieces += [np.array([*encoding.ids, end], integers) for encoding in encodings]
+        return np.concatenate(pieces), np.array([len(ids) for ids in pieces[1:]], np.int64)
+
+    return encode
 
 
 def runs_of_bytes(texts: pa.Array, size: int) -> Iterator[tuple[int, int]]:

@@ -21,7 +21,7 @@ def train_on_ray(command: Callable[..., None], given: dict[str, Any], workers: i
     places = {name: Path(value).resolve() if isinstance(value, Path) else value for name, value in given.items()}
     with cluster(address, workers):
         import ray
-        from ray.train import RunConfig, ScalingConfig
+        from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
 
         on_gpu = ray.cluster_resources().get("GPU", 0) >= workers
@@ -32,7 +32,7 @@ def train_on_ray(command: Callable[..., None], given: dict[str, Any], workers: i
         )
         try:
             trainer.fit()
-        except ray.train.TrainingFailedError as error:
+        except TrainingFailedError as error:
             raise TrainingError(f"a rank failed: {str(error).strip().splitlines()[-1]}") from error
     for evaluation in json.loads((places["out"] / "training.json").read_text())["evaluations"]:
         held_out = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["held_out"].items())

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from transforms.byte_level import byte_symbols
 from transforms.decontaminate import Decontaminate
 from transforms.pack import Pack, ShuffleBlocks
-from transforms.tokenizer import Encode, SampleDocuments, SumSizes, TrainTokenizer
+from transforms.tokenizer import END_OF_TEXT, RUNS, Encode, SampleDocuments, SumSizes, TrainTokenizer
 
 SAMPLE_BYTES = 32 << 20
+PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+"""GPT-2's pattern, as tiktoken is fastest with it."""
 LONG = 1_000_000
 WORST = {
     "one letter": "a" * LONG,
@@ -49,7 +52,12 @@ def corpus(folder: Path, megabytes: int) -> pa.RecordBatch:
         if size > megabytes * 1e6:
             break
     texts = {name: text for name, text in texts.items() if "\0" not in text}
-    columns = {"content_id": list(texts), "content": list(texts.values()), "row_id": range(len(texts))}
+    columns = {
+        "content_id": list(texts),
+        "content": list(texts.values()),
+        "row_id": range(len(texts)),
+        "language": ["none"] * len(texts),
+    }
     return pa.record_batch({name: pa.array(values) for name, values in columns.items()})
 
 
@@ -58,6 +66,37 @@ def timed(function: Callable[[pa.RecordBatch], pa.RecordBatch], batch: pa.Record
     started = time.process_time()
     result = function(batch)
     return result, time.process_time() - started
+
+
+def _compare(batch: pa.RecordBatch, tokens: pa.RecordBatch, files: pa.RecordBatch, megabytes: float) -> None:
+    """The same texts by the library that wrote the tokenizer, to compare every id, and by tiktoken.
+
+    tiktoken gets the same merges as ranks of bytes, which the ids of our vocabulary are.
+    """
+    import tiktoken
+    from tokenizers import Tokenizer
+
+    library = Tokenizer.from_str(
+        dict(zip(*map(pa.Array.to_pylist, files.columns), strict=True))["tokenizer.json"].decode()
+    )
+    library.encode_special_tokens = True
+    texts, ids = batch["content"].to_pylist(), tokens["tokens"]
+    started = time.process_time()
+    encodings = [library.encode_batch_fast(texts[low : low + 64]) for low in range(0, len(texts), 64)]
+    seconds = time.process_time() - started
+    same = [row.ids == ids[place].as_py()[:-1] for place, row in enumerate(row for rows in encodings for row in rows)]
+    print(f"  tokenizers   {megabytes / seconds:8.1f} MB/s; equal ids in {sum(same)} of {len(same)} files")
+
+    bytes_of = {symbol: bytes([byte]) for byte, symbol in enumerate(byte_symbols())}
+    vocabulary = library.get_vocab(with_added_tokens=False)
+    runs = {run: library.token_to_id(run) for run in RUNS}
+    ranks = {b"".join(map(bytes_of.__getitem__, name)): number for name, number in vocabulary.items()
+             if all(symbol in bytes_of for symbol in name) and name != END_OF_TEXT}  # fmt: skip
+    peer = tiktoken.Encoding("same merges", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=runs)
+    started = time.process_time()
+    for text in texts:
+        peer.encode(text, allowed_special="all")
+    print(f"  tiktoken     {megabytes / (time.process_time() - started):8.1f} MB/s")
 
 
 def main() -> None:
@@ -75,7 +114,7 @@ def main() -> None:
     _, seconds = timed(find, batch)
     print(f"decontaminate  {megabytes / seconds:8.1f} MB/s")
 
-    sizes = pa.record_batch({"size": pa.array([int(megabytes * 1e6)])})
+    sizes = pa.record_batch({"language": ["none"], "size": pa.array([int(megabytes * 1e6)])})
     corpus_size = pa.Table.from_batches([SumSizes().load()(sizes)])
     sample, seconds = timed(SampleDocuments(SAMPLE_BYTES).load(corpus_size), batch)
     print(f"sample         {megabytes / seconds:8.1f} MB/s")
@@ -86,6 +125,7 @@ def main() -> None:
     tokens, seconds = timed(encode, batch)
     count = sum(tokens["token_count"].to_pylist())
     print(f"encode         {megabytes / seconds:8.1f} MB/s, {megabytes * 1e6 / count:.2f} bytes a token")
+    _compare(batch, tokens, tokenizer, megabytes)
     columns = [*tokens.columns, batch["content_id"], batch["row_id"]]
     documents = pa.RecordBatch.from_arrays(columns, [*tokens.schema.names, "content_id", "row_id"])
     blocks, seconds = timed(Pack(vocabulary=Encode().vocabulary).load(), documents)
