@@ -75,6 +75,7 @@ def slow(kills: bool = False) -> Plan:
     return Plan.of(*plan.steps[:3], dataclasses.replace(plan.steps[3], transforms=(Slow(kills=kills),)))
 
 
+@pytest.mark.slow
 def test_a_lost_ray_node_changes_nothing(tmp_path: Path) -> None:
     inline.run(Job(slow(), Store(str(tmp_path / "undisturbed"))))
     cluster = two_nodes()
@@ -94,6 +95,7 @@ def test_a_lost_ray_node_changes_nothing(tmp_path: Path) -> None:
     assert digests(tmp_path / "disturbed") == digests(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0, 100_000_000], ids=["tasks", "actors"])
 def test_a_shard_that_kills_its_ray_worker_fails_the_run(memory: int, tmp_path: Path) -> None:
     job = Job(slow(kills=True), Store(str(tmp_path)))

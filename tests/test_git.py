@@ -263,6 +263,7 @@ def test_since_gives_what_differs_from_the_last_commit_before(tmp_path):
     assert len(rows(GitSource(f"{tmp_path}/shallow", since=date(2024, 1, 20)))) == 7
 
 
+@pytest.mark.slow
 def test_a_run_since_a_day_keeps_only_what_changed(tmp_path):
     repo = repository(tmp_path / "in/repo")
     commit(repo, {"old.py": "print('old')\n"}, 1)

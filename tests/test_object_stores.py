@@ -245,6 +245,7 @@ def test_a_login_or_a_signature_is_never_shown(location: str, tmp_path: Path) ->
         assert "wJalr" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_login_writes_it_nowhere(tmp_path: Path) -> None:
     """The key is in the recipe and in --out; no file of the output holds it, and nothing that is printed."""
     with s3() as port:
