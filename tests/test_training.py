@@ -153,7 +153,7 @@ def test_only_answers_are_learned(dialogue: Path, checkpoint: Path) -> None:
 
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     end = tokenizer.token_to_id("<|endoftext|>")
-    rows = Dialogues(dialogue, tokenizer, end, length=64)
+    rows = Dialogues([dialogue], tokenizer, end, length=64)
     tokens, targets = rows.take(np.arange(1))
     text = tokenizer.decode(tokens[0].tolist(), skip_special_tokens=False)
     assert text.startswith(

@@ -82,12 +82,12 @@ def train(tokens: Path, size: str, out: Path, **options: Any) -> None:
 
 @click.command()
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="A CodeGen model to begin with.")
-@click.option("--dialogue", type=click.Path(path_type=Path), help="OUT/dialogue, or a JSONL file of messages.")
+@click.option("--dialogue", type=click.Path(path_type=Path), multiple=True, help="OUT/dialogue or a JSONL file.")
 @click.option("--tokens", type=click.Path(path_type=Path), help="OUT/tokens, made with the checkpoint's tokenizer.")
 @click.option("--lora", type=click.IntRange(min=1), help="Trains adapters of this rank alone.  [all weights]")
 @training_options
 def finetune(
-    checkpoint: Path, dialogue: Path | None, tokens: Path | None, lora: int | None, out: Path, **options: Any
+    checkpoint: Path, dialogue: tuple[Path, ...], tokens: Path | None, lora: int | None, out: Path, **options: Any
 ) -> None:
     """Trains a model on: stage two, dialogue; or a corpus of your own."""
     from tokenizers import Tokenizer
@@ -98,7 +98,7 @@ def finetune(
 
     model = CodeGen.load(checkpoint)
     model.transformer.recompute = options.pop("recompute")
-    if (dialogue is None) == (tokens is None):
+    if bool(dialogue) == (tokens is not None):
         raise ValueError("give either --dialogue or --tokens")
     if tokens is not None:
         own, given = (folder / "tokenizer.json" for folder in (checkpoint, tokens.parent / "tokenizer"))
@@ -106,10 +106,9 @@ def finetune(
             raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
         rows, source = Blocks(tokens), digest(tokens / "_manifest.json")
     else:
-        assert dialogue is not None
         tokenizer = Tokenizer.from_file(str(tokenizer_file(checkpoint)))
         rows = Dialogues(dialogue, tokenizer, model.settings.eos_token_id, model.settings.n_positions)
-        source = digest(dialogue / "_manifest.json" if dialogue.is_dir() else dialogue)
+        source = [digest(place / "_manifest.json" if place.is_dir() else place) for place in dialogue]
     size = size_of(model.settings)
     rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size]
     if lora:

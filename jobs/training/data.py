@@ -7,6 +7,7 @@ steps before it, and ranks take turns in it without overlap.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -146,7 +147,7 @@ def mixed(values: np.ndarray) -> np.ndarray:
 
 
 class Dialogues:
-    """The conversations of OUT/dialogue, or of JSON lines with `messages`, encoded and packed into rows of `length`.
+    """Conversations, of OUT/dialogue or of JSON lines with `messages`, encoded and packed into rows of `length`.
 
     Only what the assistant says is learned, and the end-of-text that closes it. A conversation longer than a row is
     cut at its end; the next one begins where there is room for it whole. The order is that of the files.
@@ -154,12 +155,12 @@ class Dialogues:
     Raises ValueError for a location without dialogues, and for a line that is none.
     """
 
-    def __init__(self, location: Path, tokenizer: Tokenizer, end_of_text: int, length: int):
+    def __init__(self, locations: Sequence[Path], tokenizer: Tokenizer, end_of_text: int, length: int):
         self.length = length
         self.names: list[str] = []
         rows: list[np.ndarray] = []
         row: list[tuple[int, int, int]] = []
-        for messages, language in conversations(location):
+        for messages, language in chain.from_iterable(map(conversations, locations)):
             if language not in self.names:
                 self.names.append(language)
             encoded = encode(messages, language, tokenizer, end_of_text)[:length]
@@ -168,7 +169,7 @@ class Dialogues:
                 row = []
             row += [(token, target, self.names.index(language)) for token, target in encoded]
         if not row:
-            raise ValueError(f"{location} holds no dialogue")
+            raise ValueError(f"{', '.join(map(str, locations))}: no dialogue")
         rows.append(self.filled(row, end_of_text))
         self.rows = np.stack(rows)
 

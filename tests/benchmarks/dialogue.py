@@ -1,6 +1,6 @@
 """Speed and yield of `Dialogues` on source files: ``python -m tests.benchmarks.dialogue FOLDER…``.
 
-One process, processor time, by language. Also told: what became of the files, and why comments asked for nothing.
+One process, processor time, by language. Also told: what became of the files.
 """
 
 import sys
