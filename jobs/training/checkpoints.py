@@ -60,7 +60,7 @@ class Checkpoints:
             return 0
         weights, moments = get_state_dict(model, optimizer)
         state = {"model": weights, "optimizer": moments}
-        state_dict_loader.load(state, checkpoint_id=str(self.state(steps[-1])))
+        state_dict_loader.load(state, checkpoint_id=str(self.state(steps[-1])), no_dist=not dist.is_initialized())
         set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
         return steps[-1]
 
@@ -70,7 +70,8 @@ class Checkpoints:
             return
         unfinished = self.folder / "states" / f"unfinished-{step:08d}"
         weights, moments = get_state_dict(model, optimizer)
-        state_dict_saver.save({"model": weights, "optimizer": moments}, checkpoint_id=str(unfinished))
+        state = {"model": weights, "optimizer": moments}
+        state_dict_saver.save(state, checkpoint_id=str(unfinished), no_dist=not dist.is_initialized())
         gathered = StateDictOptions(full_state_dict=True, cpu_offload=True)
         whole: Any = get_model_state_dict(model, options=gathered)
         if not dist.is_initialized() or dist.get_rank() == 0:
