@@ -76,7 +76,7 @@ STEPS = {
     "tokenize": Cost(seconds=260, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),
 }
-"""Measured by tests/benchmarks/step_costs.py on 56 MB of projects in seven languages (see BENCHMARKS.md). What a run
+"""Measured by tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). What a run
 pays once, such as training the tokenizer on its sample, is `START_SECONDS`."""
 
 
