@@ -32,11 +32,11 @@ EDGES_A_FILE = 0.7
 
 DATAFLOW_CORE_HOUR, DATAFLOW_GB_HOUR, DATAFLOW_SHUFFLED_GB = 0.056, 0.003557, 0.011
 """Dollars in us-central1, batch: a vCPU hour, a GB hour of memory, a GB of shuffle data processed, which is counted as
-it is written and as it is read (cloud.google.com/dataflow/pricing, list prices of 2024)."""
+it is written and as it is read (cloud.google.com/dataflow/pricing, about 2024; check before you budget)."""
 MACHINE_CORE_HOUR, MACHINE_GB_HOUR = 0.031611, 0.004237
-"""The same of an N2 machine for Ray (cloud.google.com/compute/vm-instance-pricing, on demand, list prices of 2024)."""
+"""The same of an N2 machine for Ray (cloud.google.com/compute/vm-instance-pricing, on demand; check likewise)."""
 STORED_GB_MONTH = 0.020
-"""Dollars a GB and month of Standard Storage in us-central1 (cloud.google.com/storage/pricing, list price of 2024)."""
+"""Dollars a GB and month of Standard Storage in us-central1 (cloud.google.com/storage/pricing; check likewise)."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ STEPS = {
     "tokenize": Cost(seconds=260, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),
 }
-"""Measured by tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). What a run
-pays once, such as training the tokenizer on its sample, is `START_SECONDS`."""
+"""From tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). Set by hand: the
+seconds of steps too quick to measure there (`shared`, `pairs`, `families`, `forest`, `components`, `shuffle`), `ingest`
+without an archive that was decompressed nine times, and all `rows`, which follow from the plan. What a run pays once,
+such as training the tokenizer on its sample, is `START_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def told(plan: Plan, cores: int) -> Iterator[str]:
     on_dataflow, on_machines = (f"{low:,.2f} to {high:,.2f} $" for low, high in (_spread(price) for price in prices))
     yield (
         f"about {on_dataflow} on Dataflow, {on_machines} on machines with Ray; storage {made.dollars_a_month:,.2f} $ "
-        f"a month (list prices of us-central1)"
+        f"a month (us-central1, prices of about 2024)"
     )
     first = plan.steps[0]
     assert isinstance(first, Map)
