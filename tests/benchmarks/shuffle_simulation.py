@@ -3,7 +3,8 @@
     python -m tests.benchmarks.shuffle_simulation [--files 250000 1000000] [--job 1000000000] [--mean 22500]
 
 Files have no text: a content id, a path, and a signature drawn from a hash of the file's number. Four in ten are exact
-copies and three in ten near copies: assumed shares. The plan's own steps carry them; `verdicts` moves its rows without shingle sets.
+copies and three in ten near copies: assumed shares. The plan's own steps carry them; `verdicts` moves its
+rows without shingle sets.
 
 A job scaled down has partitions of the size of the whole job's, only fewer, so what a partition costs is the whole
 job's. Which is not true of the number of payloads: each split sends one to each partition. So one task of each side is
