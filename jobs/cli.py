@@ -15,8 +15,9 @@ from rich.table import Table
 
 from jobs import why
 from jobs.attribution import write_attribution
-from jobs.curate import curation, estimate
+from jobs.curate import curation
 from jobs.demo import demo
+from jobs.estimate import told
 from jobs.export_tokens import EXPORTS
 from jobs.progress import progress
 from jobs.recipe import RecipeError, load_recipe
@@ -137,14 +138,16 @@ def _print_result(store: Store, summary: dict) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as JSON, to diff.")
 def plan(recipe: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Prints the steps of RECIPE, their schemas and the estimated size and time; starts nothing."""
-    made = curation(load_recipe(_recipe_location(recipe), overrides))
+    loaded = load_recipe(_recipe_location(recipe), overrides)
+    made = curation(loaded)
     if as_json:
         click.echo(json.dumps([describe(step) for step in made.steps], indent=1))
     else:
-        _print_plan(made)
+        workers = loaded.engine.workers
+        _print_plan(made, len(os.sched_getaffinity(0)) if workers == "auto" else workers)
 
 
-def _print_plan(made: Plan) -> None:
+def _print_plan(made: Plan, cores: int) -> None:
     for step in made.steps:
         for output in step.outputs:
             schema = made.schemas[output.dataset]
@@ -152,7 +155,7 @@ def _print_plan(made: Plan) -> None:
             for field in schema:
                 doc = (field.metadata or {}).get(b"doc", b"").decode()
                 click.echo(f"           {field.name}: {field.type}  {doc}")
-    for line in estimate(made):
+    for line in told(made, cores):
         click.echo(line)
 
 

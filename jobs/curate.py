@@ -30,7 +30,6 @@ from pipeline.locations import read_location, shown
 from pipeline.plan import Elsewhere, Emit, Input, Map, Output, Plan, Shuffle, Step
 from pipeline.sources import Limits, Source, Split
 from pipeline.sources.archive import ArchiveSource as Archives
-from pipeline.sources.bigquery import DAYS_KEPT, queries
 from pipeline.sources.bigquery import BigQuerySource as BigQuery
 from pipeline.sources.directory import DirectorySource as Directories
 from pipeline.sources.environment import EnvironmentSource as Environment
@@ -106,10 +105,6 @@ BEST_FIRST = ("ineligible", "forked", "license_rank", "star_rank", "age_rank", "
 """The order in which the survivor of like files is chosen."""
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
-MEGABYTES_PER_CORE_SECOND = 0.6
-"""Text curated by one core, whole plan; see BENCHMARKS.md."""
-DOLLARS_PER_CORE_HOUR = 0.056
-"""Dataflow batch workers, one vCPU, list price of us-central1."""
 NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
 
 
@@ -803,21 +798,6 @@ def _added(*transforms: Transform) -> tuple[str, ...]:
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def estimate(plan: Plan) -> list[str]:
-    """Size, time and cost of a plan's run, from the sources' size and the speed measured in BENCHMARKS.md."""
-    first = plan.steps[0]
-    assert isinstance(first, Map)
-    size = sum(split.size for split in first.splits) / 1e6
-    core_seconds = size / MEGABYTES_PER_CORE_SECOND
-    return [
-        f"about {size:,.0f} MB of text in {len(first.splits)} splits",
-        f"about {core_seconds / 60:,.1f} core minutes, at {MEGABYTES_PER_CORE_SECOND} MB/s a core",
-        f"about {core_seconds / 3600 * DOLLARS_PER_CORE_HOUR:,.2f} $ on Dataflow workers, at "
-        f"{DOLLARS_PER_CORE_HOUR} $ a vCPU hour, without storage and shuffle",
-        *(f"BigQuery {query.cost}, unless it was asked within {DAYS_KEPT} days" for query in queries(first.splits)),
-    ]
 
 
 if __name__ == "__main__":

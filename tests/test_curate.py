@@ -308,7 +308,7 @@ def test_a_plan_is_printed_and_starts_nothing(dumps: Path, tmp_path: Path) -> No
     shown = codesieve("plan", str(path), cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "ingest -> files" in shown.stdout
-    assert "core minutes" in shown.stdout
+    assert "of core time" in shown.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["mine.yaml"]
 
 
