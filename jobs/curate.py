@@ -39,14 +39,14 @@ from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
 from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
-from schemas.datasets import COPIES, LEDGER, SOURCE_ROW, field
+from schemas.datasets import COPIES, FAILURE, LEDGER, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
-from transforms.license import LicenseEvidence, LicensePassages
+from transforms.license import LicenseEvidence, LicensePassages, UnheardLicenses
 from transforms.license_match import RULE_TABLES
 from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
@@ -149,11 +149,12 @@ class _Curation:
         measures = (Language(), TextMeasures(), minhash if is_near else Unmeasured(minhash.adds))
         return Map(
             "ingest",
-            (Output("files", (*SOURCE_ROW.names, *_added(*measures))),),
+            (Output("files", (*SOURCE_ROW.names, *_added(*measures), FAILURE.name)),),
             shards=len(self.splits),
             splits=self.splits,
             limits=self.limits,
             transforms=measures,
+            isolates=True,
         )
 
     @property
@@ -180,10 +181,11 @@ class _Curation:
         )
         scan = Map(
             "scan",
-            (Output("_work/license_scan", _added(passages)),),
+            (Output("_work/license_scan", (*_added(passages), FAILURE.name)),),
             shards=len(self.splits),
-            inputs=(Input("files", passages.reads),),
+            inputs=(Input("files", (*passages.reads, FAILURE.name)),),
             transforms=(passages,),
+            isolates=True,
         )
         sent = Emit((Input("_work/license_scan", SendTexts().reads),), (), SendTexts())
         known = (
@@ -214,19 +216,20 @@ class _Curation:
         )
         stated = Map(
             "evidence",
-            (Output("_work/license_found", _added(evidence)),),
+            (Output("_work/license_found", (*_added(evidence), FAILURE.name)),),
             shards=len(self.splits),
             inputs=(
                 Input("files", ("path", "content")),
-                Input("_work/license_scan", ("license_asked",)),
+                Input("_work/license_scan", ("license_asked", FAILURE.name)),
                 Input("_work/license_answers", tuple(ANSWERS.names)),
             ),
             transforms=(evidence,),
+            isolates=True,
         )
         names = Input("files", ("row_id", "repo", "path", "claimed_license"))
         resolved = Shuffle(
             "license",
-            (Emit((names, Input("_work/license_found", _added(evidence)))),),
+            (Emit((names, Input("_work/license_found", (*_added(evidence), FAILURE.name))), (), UnheardLicenses()),),
             key="repo",
             order=("path", "row_id"),
             partitions=self.partitions,
@@ -279,13 +282,13 @@ class _Curation:
         order = pa.schema([next(column for column in best_first if column.name == name) for name in BEST_FIRST])
         buckets = Buckets(bands, rows, order, exact=dedup.exact.enabled, near=dedup.near.enabled)
         licenses, transforms = self._licensed()
-        read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_rules.reads)
+        read = ("row_id", "repo", "path", "content_id", "minhash", *self._cheap_reads)
         same = ("row_id", "repo", "path", "content_id", *(("minhash",) if dedup.near.enabled else ()))
         candidates = Shuffle(
             "candidates",
             (
                 Emit(
-                    (Input("files", _distinct(read)), *licenses),
+                    (Input("files", _distinct(read)), self._failures, *licenses),
                     (*transforms, self._cheap_rules, Preference(), self._forks),
                     buckets,
                 ),
@@ -348,10 +351,14 @@ class _Curation:
     def _families(self) -> list[Step]:
         held, pairs, repositories = tuple(Holdings().schema.names), tuple(PAIRS.names), self.recipe.dedup.repositories
         licenses, rule = self._licensed()
-        read = _distinct(("repo", "content_id", "shingles", *self._cheap_rules.reads))
+        read = _distinct(("repo", "content_id", "shingles", *self._cheap_reads))
         holdings = Shuffle(
             "holdings",
-            (Emit((Input("files", read), *licenses), (*rule, self._cheap_rules, Preference()), Held()),),
+            (
+                Emit(
+                    (Input("files", read), self._failures, *licenses), (*rule, self._cheap_rules, Preference()), Held()
+                ),
+            ),
             key="repo",
             order=("key", "ineligible"),
             partitions=self.partitions,
@@ -398,6 +405,16 @@ class _Curation:
         thresholds = tuple(sorted(quality.thresholds().items())) if quality.enabled else ()
         return CheapRules(names, keep == "programming", thresholds)
 
+    @property
+    def _cheap_reads(self) -> tuple[str, ...]:
+        """What the cheap rules read of `files`; which files failed is told by the last step that measured."""
+        return tuple(name for name in self._cheap_rules.reads if name != FAILURE.name)
+
+    @property
+    def _failures(self) -> Input:
+        """On which files a transform has raised before `annotate`."""
+        return Input("_work/license_found" if self.recipe.license.enabled else "files", (FAILURE.name,))
+
     # measures: what costs more, once per distinct content that the rules have kept so far
 
     def _annotate(self) -> Map:
@@ -414,14 +431,16 @@ class _Curation:
         groups, alone = self._grouped()
         return Map(
             "annotate",
-            (Output("measures", _added(*measures)),),
+            (Output("measures", (*_added(*measures), FAILURE.name)),),
             shards=len(self.splits),
             inputs=(
-                Input("files", _distinct(("row_id", "content", *self._cheap_rules.reads))),
+                Input("files", _distinct(("row_id", "content", *self._cheap_reads))),
+                self._failures,
                 *licenses,
                 *groups,
             ),
             transforms=(*rule, *alone, self._cheap_rules, Pending(), *measures),
+            isolates=True,
         )
 
     @property
@@ -438,13 +457,13 @@ class _Curation:
         sent = _distinct((*verdicts.reads, *BEST_FIRST))
         licenses, rule = self._licensed()
         groups, alone = self._grouped()
-        read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_rules.reads)
+        read = ("row_id", "repo", "path", "content_id", "content", "shingles", *self._cheap_reads)
         judged = Emit(
             (
                 Input("files", _distinct(read)),
                 *licenses,
                 *groups,
-                Input("measures", self._content_rules.reads),
+                Input("measures", (*self._content_rules.reads, FAILURE.name)),
             ),
             (
                 *rule,

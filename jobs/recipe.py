@@ -114,6 +114,12 @@ class InputBlock(Block):
     max_ratio: float = Field(default=200, gt=1)
 
 
+class FailuresBlock(Block):
+    """Share of all files on which transforms may raise an exception; a run with more of them is stopped."""
+
+    max_share: float = Field(default=0.01, ge=0, le=1)
+
+
 class LanguagesBlock(Block):
     """Linguist's names, or `all`; by default every programming language."""
 
@@ -287,6 +293,7 @@ class Recipe(Block):
 
     sources: list[SourceBlock] = Field(min_length=1)
     input: InputBlock = InputBlock()
+    failures: FailuresBlock = FailuresBlock()
     languages: LanguagesBlock = LanguagesBlock()
     license: LicenseBlock = LicenseBlock()
     quality: QualityBlock = QualityBlock()
@@ -314,7 +321,7 @@ class Recipe(Block):
 
         Addresses are without login and options.
         """
-        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine"})), self.tokenize.tokenizer
+        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine", "failures"})), self.tokenize.tokenizer
         for source in told["sources"]:
             source |= {"uri": shown(source["uri"])} if "uri" in source else {}
         told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)

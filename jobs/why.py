@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from pipeline.storage import Store
 from schemas.datasets import COPIES, LEDGER
 
-HIDDEN = frozenset({"content", "minhash", "row_id", "pii"})
-"""Columns that are no answer to a person, or that point at a secret."""
+HIDDEN = frozenset({"content", "failed", "minhash", "row_id", "pii"})
+"""Columns that are no answer to a person, that the reason tells already, or that point at a secret."""
 
 
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:

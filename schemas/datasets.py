@@ -28,6 +28,9 @@ SOURCE_ROW = pa.schema(
 )
 """What every source gives: one row per file, readable or not."""
 
+FAILURE = field("failed", pa.string(), "first transform that raised on the file, and its exception's type")
+"""Steps that isolate failing rows write it, and carry it from one to the next."""
+
 ROW_ID = field("row_id", pa.int64(), "home shard << 32 | row in the shard; names a row of `files`", nullable=False)
 
 COPIES = pa.schema(
