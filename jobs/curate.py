@@ -41,7 +41,7 @@ from pipeline.sources.parquet import ParquetSource as Parquet
 from pipeline.sources.tables import Columns
 from pipeline.storage import ROW_BITS
 from schemas.contracts import Transform
-from schemas.datasets import COPIES, LEDGER, POPULARITY, SOURCE_ROW, field
+from schemas.datasets import COPIES, FAILURE, LEDGER, POPULARITY, SOURCE_ROW, field
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
@@ -49,7 +49,7 @@ from transforms.dialogue import Dialogues, Instructions, messages_of
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
-from transforms.license import LicenseEvidence, LicensePassages
+from transforms.license import LicenseEvidence, LicensePassages, UnheardLicenses
 from transforms.license_match import RULE_TABLES
 from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
@@ -168,11 +168,12 @@ class _Curation:
         measures = (Language(), TextMeasures(), minhash if is_near else Unmeasured(minhash.adds))
         return Map(
             "ingest",
-            (Output("files", (*SOURCE_ROW.names, *_added(*measures))),),
+            (Output("files", (*SOURCE_ROW.names, *_added(*measures), FAILURE.name)),),
             shards=len(self.splits),
             splits=self.splits,
             limits=self.limits,
             transforms=measures,
+            isolates=True,
         )
 
     @property
@@ -262,10 +263,11 @@ class _Curation:
         )
         scan = Map(
             "scan",
-            (Output("_work/license_scan", _added(passages)),),
+            (Output("_work/license_scan", (*_added(passages), FAILURE.name)),),
             shards=len(self.splits),
-            inputs=(Input("files", passages.reads),),
+            inputs=(Input("files", (*passages.reads, FAILURE.name)),),
             transforms=(passages,),
+            isolates=True,
         )
         sent = Emit((Input("_work/license_scan", SendTexts().reads),), (), SendTexts())
         known = (
@@ -296,19 +298,20 @@ class _Curation:
         )
         stated = Map(
             "evidence",
-            (Output("_work/license_found", _added(evidence)),),
+            (Output("_work/license_found", (*_added(evidence), FAILURE.name)),),
             shards=len(self.splits),
             inputs=(
                 Input("files", ("path", "content")),
-                Input("_work/license_scan", ("license_asked",)),
+                Input("_work/license_scan", ("license_asked", FAILURE.name)),
                 Input("_work/license_answers", tuple(ANSWERS.names)),
             ),
             transforms=(evidence,),
+            isolates=True,
         )
         names = Input("files", ("row_id", "repo", "path", "claimed_license"))
         resolved = Shuffle(
             "license",
-            (Emit((names, Input("_work/license_found", _added(evidence)))),),
+            (Emit((names, Input("_work/license_found", (*_added(evidence), FAILURE.name))), (), UnheardLicenses()),),
             key="repo",
             order=("path", "row_id"),
             partitions=self.partitions,
@@ -368,7 +371,7 @@ class _Curation:
             "candidates",
             (
                 Emit(
-                    (Input("files", _distinct(read)), *licenses, *popularity),
+                    (Input("files", _distinct(read)), self._failures, *licenses, *popularity),
                     (*transforms, *claimed, self._cheap_rules, Preference(), self._forks),
                     buckets,
                 ),
@@ -436,7 +439,7 @@ class _Curation:
         judged = (*rule, *claimed, self._cheap_rules, Preference())
         holdings = Shuffle(
             "holdings",
-            (Emit((read, *licenses, *popularity), judged, Held()),),
+            (Emit((read, self._failures, *licenses, *popularity), judged, Held()),),
             key="repo",
             order=("key", "ineligible"),
             partitions=self.partitions,
@@ -479,7 +482,8 @@ class _Curation:
     @property
     def _judged(self) -> tuple[str, ...]:
         """Columns of `files` that the cheap rules read, and the stars that a source claims."""
-        return (*Claimed.reads, *(name for name in self._cheap_rules.reads if name not in POPULARITY.names))
+        elsewhere = (*POPULARITY.names, FAILURE.name)
+        return (*Claimed.reads, *(name for name in self._cheap_rules.reads if name not in elsewhere))
 
     @property
     def _cheap_rules(self) -> CheapRules:
@@ -487,6 +491,11 @@ class _Curation:
         names = tuple(keep) if isinstance(keep, list) else None
         thresholds = tuple(sorted(quality.thresholds().items())) if quality.enabled else ()
         return CheapRules(names, keep == "programming", thresholds, self.recipe.popularity.min_stars)
+
+    @property
+    def _failures(self) -> Input:
+        """On which files a transform has raised before `annotate`."""
+        return Input("_work/license_found" if self.recipe.license.enabled else "files", (FAILURE.name,))
 
     # measures: what costs more, once per distinct content that the rules have kept so far
 
@@ -505,15 +514,17 @@ class _Curation:
         popularity, claimed = self._popular()
         return Map(
             "annotate",
-            (Output("measures", _added(*measures)),),
+            (Output("measures", (*_added(*measures), FAILURE.name)),),
             shards=len(self.splits),
             inputs=(
                 Input("files", _distinct(("row_id", "content", *self._judged))),
+                self._failures,
                 *licenses,
                 *groups,
                 *popularity,
             ),
             transforms=(*rule, *alone, *claimed, self._cheap_rules, Pending(), *measures),
+            isolates=True,
         )
 
     @property
@@ -538,7 +549,7 @@ class _Curation:
                 *licenses,
                 *groups,
                 *popularity,
-                Input("measures", self._content_rules.reads),
+                Input("measures", (*self._content_rules.reads, FAILURE.name)),
             ),
             (
                 *rule,

@@ -127,6 +127,12 @@ class InputBlock(Block):
     max_ratio: float = Field(default=200, gt=1)
 
 
+class FailuresBlock(Block):
+    """Share of all files on which transforms may raise an exception; a run with more of them is stopped."""
+
+    max_share: float = Field(default=0.01, ge=0, le=1)
+
+
 class LanguagesBlock(Block):
     """Linguist's names, or `all`; by default every programming language."""
 
@@ -312,6 +318,7 @@ class Recipe(Block):
     sources: list[SourceBlock] = Field(min_length=1)
     repositories: list[GhArchiveEvents] = []
     input: InputBlock = InputBlock()
+    failures: FailuresBlock = FailuresBlock()
     languages: LanguagesBlock = LanguagesBlock()
     license: LicenseBlock = LicenseBlock()
     quality: QualityBlock = QualityBlock()
@@ -349,7 +356,7 @@ class Recipe(Block):
 
         Addresses are without login and options.
         """
-        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine"})), self.tokenize.tokenizer
+        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine", "failures"})), self.tokenize.tokenizer
         for source in told["sources"]:
             source |= {"uri": shown(source["uri"])} if "uri" in source else {}
         told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)

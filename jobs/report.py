@@ -15,6 +15,7 @@ from transforms.license_inheritance import NOT_ALL_HEARD
 
 RULES = (
     "input",
+    "failed",
     "language",
     "quality",
     "repository",
@@ -47,6 +48,7 @@ REASONS = {
     "input.truncated": "The source holds a part of its bytes, or none of them.",
     "input.unreadable": "It could not be opened or read, for example for want of permission.",
     "input.unsafe_path": "Its name leads out of the archive or repository.",
+    "failed": "The transform that the reason names raised an exception on it; the detail has the exception's type.",
     "language": "The recipe does not keep its language.",
     "language.not_selected": "Its language is not among those that the recipe keeps.",
     "language.unknown": "No language was recognised from its name and content.",

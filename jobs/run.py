@@ -28,7 +28,7 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
     _check_resources(recipe.engine, plan)
     check_location(recipe, store, replace)
     with locked(store):
-        job = Job(plan, store)
+        job = Job(plan, store, recipe.failures.max_share)
         pending = [step.name for step in job.prepare()]
         if not pending:
             return False

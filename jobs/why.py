@@ -14,8 +14,8 @@ from schemas.datasets import COPIES, LEDGER
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-HIDDEN = frozenset({"content", "minhash", "row_id", "pii"})
-"""Columns that are no answer to a person, or that point at a secret."""
+HIDDEN = frozenset({"content", "failed", "minhash", "row_id", "pii"})
+"""Columns that are no answer to a person, that the reason tells already, or that point at a secret."""
 
 
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:

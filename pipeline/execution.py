@@ -6,6 +6,7 @@ An engine calls these functions and moves what they give; it never looks inside.
 import gc
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -29,9 +30,13 @@ from pipeline.storage import (
     write_hugging_face_index,
 )
 from schemas.contracts import BatchFunction, Reducer, Transform
+from schemas.datasets import FAILURE
 
 CHUNK_BYTES = 64 << 20
 """A reducer gets whole keys in chunks of about this size, so that its memory does not grow with the partition."""
+
+HOPELESS = 0.5
+"""Share of a source's rows, of the first hundred or of all read so far, whose failure ends a shard at once."""
 
 TIMINGS = "_timings"
 """Folder with the seconds that each step's parts took, summed over the workers."""
@@ -60,6 +65,8 @@ class Record:
     outputs: dict[str, list[Shard]]
     balance: tuple[float, float] = (0, 0)
     seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    """Rows on which a transform raised, in this step or one before it, by transform and type of exception."""
 
     @staticmethod
     def from_json(data: Any) -> "Record":
@@ -69,10 +76,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Job:
-    """A plan on a store: everything that a task needs, small enough to send to each."""
+    """A plan on a store: everything that a task needs, small enough to send to each.
+
+    `max_failed` is the share of rows on which transforms may raise before the run is stopped.
+    """
 
     plan: Plan
     store: Store
+    max_failed: float = 0
 
     def is_committed(self, step: Step) -> bool:
         """Whether each output of the step is whole and was written under the step's present fingerprint."""
@@ -137,6 +148,8 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
         functions = _load(job, step, step.transforms, step.reduce)
         timings: dict[str, float] = {}
         rows_in, before, after = 0, 0.0, 0.0
+        failed: Counter[str] = Counter()
+        rows_known = job.store.committed(step.inputs[0].dataset).rows if step.inputs else None
         with ExitStack() as stack:
             writers = {
                 output: stack.enter_context(
@@ -148,7 +161,11 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
             measured: list[pa.RecordBatch] = []
             for batch in batches:
                 rows_in += batch.num_rows
-                batch = _apply(batch, functions.transforms, timings)
+                batch = _apply(batch, functions.transforms, timings, step.isolates)
+                if step.isolates:
+                    failed.update(batch.column(FAILURE.name).drop_null().to_pylist())
+                    if _is_hopeless(failed.total(), rows_in, rows_known, job.max_failed):
+                        raise _too_many_failed(job, step, failed, rows_in)
                 before += _sum(batch, step.balance[0] if step.balance else None)
                 if step.reduce is None:
                     _write(writers, batch, timings)
@@ -159,7 +176,9 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
                 after = _sum(reduced, step.balance[1] if step.balance else None)
                 _write(writers, reduced, timings)
         outputs = {output.dataset: [writer.shard] for output, writer in writers.items()}
-        record = Record(step.name, shard, job.plan.fingerprints[step.name], rows_in, outputs, (before, after), timings)
+        fingerprint = job.plan.fingerprints[step.name]
+        told = dict(sorted(failed.items()))
+        record = Record(step.name, shard, fingerprint, rows_in, outputs, (before, after), timings, told)
         return _save(job, record)
 
 
@@ -224,13 +243,15 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
 def commit(job: Job, step: Step, records: Iterable[Record], emitted: int) -> None:
     """Checks that no row was lost, then writes the manifests of the step's outputs, and drops its progress.
 
-    `emitted` is the number of rows that the map side of a shuffle sent. Raises ConservationError.
+    `emitted` is the number of rows that the map side of a shuffle sent. Raises ConservationError, and StepError where
+    transforms raised on more than the job's share of rows.
     """
     by_shard = {record.shard: record for record in records}
     if missing := set(range(step.shards)) - set(by_shard):
         raise ConservationError(f"step {step.name}: shards {sorted(missing)} were never made")
     ordered = [by_shard[shard] for shard in range(step.shards)]
     _check_conservation(job, step, ordered, emitted)
+    _check_failures(job, step, ordered)
     for output in step.outputs:
         shards = [shard for record in ordered for shard in record.outputs[output.dataset]]
         fingerprint = job.plan.fingerprints[step.name]
@@ -282,6 +303,35 @@ def _check_conservation(job: Job, step: Step, records: list[Record], emitted: in
         if output.matches is not None:
             told = sum(count for tally in tallies for key, count in tally.items() if output.matches in key.split(","))
             demand(told, rows_of(output), f"rows of {output.dataset}, against {output.matches}")
+
+
+def _check_failures(job: Job, step: Step, records: list[Record]) -> None:
+    failed: Counter[str] = Counter()
+    for record in records:
+        failed.update(record.failed)
+    rows = sum(record.rows_in for record in records)
+    if failed.total() > job.max_failed * rows:
+        raise _too_many_failed(job, step, failed, rows)
+
+
+def _is_hopeless(failed: int, rows_read: int, rows_known: int | None, max_failed: float) -> bool:
+    """Whether a shard may stop: its failures alone are too many for all rows of the run.
+
+    How many rows a source has is known at its end only; until then a shard goes on unless most of its rows fail.
+    """
+    if rows_known is not None:
+        return failed > max_failed * rows_known
+    return failed > max(max_failed, HOPELESS) * max(rows_read, 100)
+
+
+def _too_many_failed(job: Job, step: Step, failed: Counter[str], rows: int) -> StepError:
+    [(most, count)] = sorted(failed.items(), key=lambda item: (-item[1], item[0]))[:1]
+    transform, _, error = most.partition(": ")
+    others = f", other failures on {failed.total() - count}" if len(failed) > 1 else ""
+    return StepError(
+        f"step {step.name}: {transform} raised {error} on {count} of {rows} rows{others}; "
+        f"more than the share of {job.max_failed:g} (failures.max_share)"
+    )
 
 
 def _save(job: Job, record: Record) -> Record:
@@ -337,18 +387,54 @@ def _load_one(job: Job, part: Transform | Reducer) -> BatchFunction:
 
 
 def _apply(
-    batch: pa.RecordBatch, transforms: list[tuple[Transform, BatchFunction]], timings: dict[str, float]
+    batch: pa.RecordBatch,
+    transforms: list[tuple[Transform, BatchFunction]],
+    timings: dict[str, float],
+    isolates: bool = False,
 ) -> pa.RecordBatch:
+    if isolates and FAILURE.name not in batch.schema.names:
+        batch = batch.append_column(FAILURE, pa.nulls(batch.num_rows, FAILURE.type))
     for transform, function in transforms:
         name = type(getattr(transform, "transform", transform)).__name__  # what a conditional one runs
         started = time.perf_counter()
-        added = function(batch)
+        added, raised = _isolate(function, batch, transform.adds) if isolates else (function(batch), [])
         timings[name] = timings.get(name, 0) + time.perf_counter() - started
         if added.num_rows != batch.num_rows:
             raise ConservationError(f"{name} gave {added.num_rows} rows for {batch.num_rows}")
         for field_ in transform.adds:
             batch = batch.append_column(field_, added.column(field_.name))
+        if any(raised):
+            failure = pc.binary_join_element_wise(name, pa.array(raised, pa.string()), ": ")
+            failure = pc.coalesce(batch.column(FAILURE.name), failure)
+            batch = batch.set_column(batch.schema.get_field_index(FAILURE.name), FAILURE, failure)
     return batch
+
+
+def _isolate(
+    function: BatchFunction, batch: pa.RecordBatch, adds: pa.Schema
+) -> tuple[pa.RecordBatch, list[str | None]]:
+    """What a transform adds, with nulls in the rows on which it raises, and the exception's type there.
+
+    A batch on which it raises is halved until such rows stand alone, so that what becomes of a row never depends on
+    where batches are cut. The message may hold a file's content, so only the type is told. What is not the fault of a
+    row, such as a full disk or too little memory, is raised.
+    """
+    try:
+        return function(batch), [None] * batch.num_rows
+    except (MemoryError, OSError, ConservationError):
+        raise
+    except Exception as error:
+        if batch.num_rows == 0:
+            raise
+        if batch.num_rows == 1:
+            nothing = pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in adds], schema=adds)
+            return nothing, [type(error).__name__]
+    half = batch.num_rows // 2
+    (first, first_raised), (rest, rest_raised) = (
+        _isolate(function, rows, adds) for rows in (batch.slice(0, half), batch.slice(half))
+    )
+    added = [pa.concat_arrays([first.column(name), rest.column(name)]) for name in adds.names]
+    return pa.RecordBatch.from_arrays(added, schema=adds), first_raised + rest_raised
 
 
 def _write(writers: dict[Output, ShardWriter], batch: pa.RecordBatch, timings: dict[str, float]) -> None:

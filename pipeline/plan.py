@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.locations import shown
 from pipeline.sources import Limits, Readable
 from schemas.contracts import Reducer, Transform
-from schemas.datasets import ROW_ID
+from schemas.datasets import FAILURE, ROW_ID
 
 Format = Literal["parquet", "arrow", "files"]
 
@@ -82,6 +82,9 @@ class Map:
     run of rows; with `transposed`, the i-th slice of every input shard, which moves rows between all shards through
     storage (a shuffle of contents, which must not travel through an engine). A `reduce` gets the whole shard in one
     batch. `balance` names a column whose sum before `reduce` must equal the sum of a column after it.
+
+    With `isolates`, a row on which a transform raises gets null measures of it, and the column `failed` says so, where
+    an input has not said it before; the first output has that column. Elsewhere an exception fails the step.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Map:
     reduce: Reducer | None = None
     transposed: bool = False
     balance: tuple[str, str] | None = None
+    isolates: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,9 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
                 raise PlanError(f"step {step.name}: a map reads the plan's own datasets only")
             columns = step.splits[0].schema if step.splits else _read(step.name, step.inputs, datasets)
             columns = _measure(step.name, columns, step.transforms)
+            if step.isolates:
+                _require_failures_written(step)
+                columns = columns if FAILURE.name in columns.names else columns.append(FAILURE)
             if step.reduce is not None:
                 columns = _reduce(step.name, columns, step.reduce)
         else:
@@ -242,6 +249,11 @@ def _measure(step: str, columns: pa.Schema, transforms: tuple[Transform, ...]) -
 def _reduce(step: str, columns: pa.Schema, reducer: Reducer) -> pa.Schema:
     _require(f"{step}, {type(reducer).__name__}", columns, reducer.reads)
     return reducer.schema
+
+
+def _require_failures_written(step: Map) -> None:
+    if step.reduce is not None or FAILURE.name not in step.outputs[0].columns:
+        raise PlanError(f"step {step.name} isolates failing rows, and its first output does not have {FAILURE.name}")
 
 
 def _require(step: str, schema: pa.Schema, columns: tuple[str, ...]) -> None:

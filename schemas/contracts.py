@@ -11,6 +11,8 @@ BatchFunction = Callable[[pa.RecordBatch], pa.RecordBatch]
 class Transform(Protocol):
     """Measures: adds columns to a batch, row by row; as many rows out as in, in the same order.
 
+    Where a step isolates failures, a row on which the function raises gets nulls and is `failed` in the ledger.
+
     An implementation is a frozen dataclass that holds settings only, so that it pickles, prints and diffs.
     One that needs a small dataset whole names it in an attribute `side`, and gets the tables as arguments of `load`.
     One whose function holds much says how many bytes a worker needs for it in an attribute `memory`.

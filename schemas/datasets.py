@@ -29,6 +29,9 @@ SOURCE_ROW = pa.schema(
 )
 """What every source gives: one row per file, readable or not."""
 
+FAILURE = field("failed", pa.string(), "first transform that raised on the file, and its exception's type")
+"""Steps that isolate failing rows write it, and carry it from one to the next."""
+
 EVENTS = pa.schema(
     [
         field("archive", pa.string(), "archive that the event is from", nullable=False),

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import field
+from schemas.datasets import FAILURE, ROW_ID, SOURCE_ROW, field
 from transforms.buffers import string_buffers
 from transforms.license_class import (
     STRICTNESS,
@@ -132,6 +133,26 @@ class LicenseEvidence:
 
 
 @dataclass(frozen=True)
+class UnheardLicenses:
+    """Unknown terms in the place of what a file states on which a transform raised before its licence was read.
+
+    A licence file that nobody could read must not leave what it covers to a more liberal word.
+    """
+
+    schema = pa.schema(
+        [
+            ROW_ID,
+            *(SOURCE_ROW.field(name) for name in ("repo", "path", "claimed_license")),
+            *FOUND,
+        ]
+    )
+    reads = (*schema.names, FAILURE.name)
+
+    def load(self) -> BatchFunction:
+        return _unheard
+
+
+@dataclass(frozen=True)
 class LicenseScan:
     """The licences that each file states, for those who have batches and no plan: both at once."""
 
@@ -225,6 +246,23 @@ def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
         known.update(dict.fromkeys(names or ()), **{row["text_id"]: read_answer(row) for row in answers})
         rows.append((None,) * len(FOUND) if names is None else _scan_file(texts, *file))
     return _rows(rows, FOUND)
+
+
+def _unheard(batch: pa.RecordBatch) -> pa.RecordBatch:
+    unheard = pc.and_(pc.is_valid(batch.column(FAILURE.name)), pc.is_null(batch.column("license_found")))
+    paths = batch.column("path").to_pylist()
+    scopes = ["package" if is_metadata(path) or path.endswith("REUSE.toml") else license_scope(path) for path in paths]
+    told = {
+        "license_found": pa.scalar(_UNKNOWN),
+        "license_granted": pa.scalar(_UNKNOWN),
+        "license_scope": pa.array(scopes, pa.string()),
+        "license_evidence": pa.scalar(f"not read: {_UNKNOWN}"),
+    }
+    columns = [
+        pc.if_else(unheard, told[name], batch.column(name)) if name in told else batch.column(name)
+        for name in UnheardLicenses.schema.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=UnheardLicenses.schema)
 
 
 def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int) -> _Row:

@@ -1,8 +1,8 @@
 """The recipe's rules: measures in, the first reason against a file out. Rules decide; they never measure.
 
-Rules are asked in this order, and the first that a file breaks is its reason: input, language, quality, repository,
-licence, toxicity, contamination, personal data, duplicates. Duplicates come last, so that a survivor is only ever
-chosen among files that every other rule keeps.
+Rules are asked in this order, and the first that a file breaks is its reason: input, failed transforms, language,
+quality, repository, licence, toxicity, contamination, personal data, duplicates. Duplicates come last, so that a
+survivor is only ever chosen among files that every other rule keeps.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import COPIES, LEDGER, field
+from schemas.datasets import COPIES, FAILURE, LEDGER, field
 from transforms.license_class import STRICTNESS
 from transforms.quality import MEASURES, quality_reason
 
@@ -27,7 +27,7 @@ FAILED = (
     "input.truncated",
     "input.altered",
 )
-"""Reasons of files that could not be judged; every other reason is a rule's, and its file is dropped."""
+"""Reasons of files that could not be judged, beside those that begin with `failed.`; of others, the file is dropped."""
 
 
 def first(*reasons: tuple[pa.Array, pa.Array]) -> tuple[pa.Array, pa.Array]:
@@ -49,7 +49,7 @@ def where(mask: pa.Array, reason: str, detail: pa.Array) -> tuple[pa.Array, pa.A
 
 @dataclass(frozen=True)
 class CheapRules:
-    """What the path, the text's own measures and the repository decide: input, language, quality, stars.
+    """What the path, the text's measures and the repository decide: input, failed transforms, language, quality, stars.
 
     `languages` are the kept ones: linguist's names, or None for every language and for files without one.
     `programming` keeps every programming language instead. `thresholds` are (name, value) pairs of
@@ -65,7 +65,7 @@ class CheapRules:
     @property
     def reads(self) -> tuple[str, ...]:
         stars = () if self.min_stars is None else ("repo_stars",)
-        return ("input_reason", "input_detail", "language_type", *MEASURES, *stars)
+        return ("input_reason", "input_detail", FAILURE.name, "language_type", *MEASURES, *stars)
 
     @property
     def adds(self) -> pa.Schema:
@@ -82,7 +82,11 @@ class CheapRules:
 
     def load(self) -> BatchFunction:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
-            told = [(batch.column("input_reason"), batch.column("input_detail")), *self._language(batch)]
+            told = [
+                (batch.column("input_reason"), batch.column("input_detail")),
+                _failed(batch),
+                *self._language(batch),
+            ]
             if self.thresholds:
                 told.append(quality_reason(batch, dict(self.thresholds)))
             if self.min_stars is not None:
@@ -110,6 +114,12 @@ class CheapRules:
             where(unknown, "language.unknown", pa.nulls(len(language), pa.string())),
             where(pc.invert(pc.fill_null(chosen, False)), "language.not_selected", language),
         ]
+
+
+def _failed(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """A file that a transform raised on was not measured, so nobody can answer for it."""
+    failed = batch.column(FAILURE.name)
+    return pc.binary_join_element_wise("failed", pc.replace_substring_regex(failed, ": .*", ""), "."), failed
 
 
 @dataclass(frozen=True)
@@ -228,7 +238,8 @@ class Decide:
         def decide(batch: pa.RecordBatch) -> pa.RecordBatch:
             reason = batch.column("reason")
             kept = pc.is_null(reason)
-            decision = pc.if_else(kept, "kept", pc.if_else(pc.is_in(reason, value_set=failed), "failed", "dropped"))
+            is_failed = pc.or_(pc.is_in(reason, value_set=failed), pc.starts_with(reason, "failed."))
+            decision = pc.if_else(kept, "kept", pc.if_else(is_failed, "failed", "dropped"))
             return pa.RecordBatch.from_arrays([decision, kept], schema=self.adds)
 
         return decide

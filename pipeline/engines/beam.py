@@ -10,9 +10,14 @@ import io
 import os
 import re
 import shlex
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stderr
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import redirect_stderr, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import apache_beam as beam
@@ -31,6 +36,7 @@ from pipeline.execution import EngineError, Job, Record, StepError, commit, emit
 from pipeline.plan import Map, Shuffle, Step
 
 WORKER_LOG = "_workers.log"
+PIDS, KILLED = "pids", "killed"
 
 
 def run(
@@ -42,11 +48,18 @@ def run(
     unless told). `options` are Beam's own, by their names. Raises EngineError for a mistake in them, StepError for a
     step or a submission that failed; what was committed stays for the next try.
     """
-    settings = _settings(job, runner, workers, options or {})
-    engine: FnApiRunner | str = runner
-    if runner == "DirectRunner":
-        # Called by its own name, since DirectRunner first tries to download another runner.
-        engine = FnApiRunner(_worker_processes(job) if (workers or 1) > 1 else None)
+    if runner != "DirectRunner":
+        return _run(job, runner, runner, workers, options or {})
+    # Called by its own name, since DirectRunner first tries to download another runner.
+    if (workers or 1) == 1:
+        return _run(job, FnApiRunner(), runner, workers, options or {})
+    with tempfile.TemporaryDirectory(prefix="codesieve-") as watched:
+        engine = FnApiRunner(_worker_processes(job, Path(watched)))
+        return _watch(lambda: _run(job, engine, runner, workers, options or {}), Path(watched))
+
+
+def _run(job: Job, engine: FnApiRunner | str, runner: str, workers: int | None, options: Mapping[str, Any]) -> bool:
+    settings = _settings(job, runner, workers, options)
     try:
         pipeline = beam.Pipeline(runner=engine, options=settings)
     except ValueError as error:
@@ -119,12 +132,41 @@ def _told(text: str) -> str | None:
     return told and told[1]
 
 
-def _worker_processes(job: Job) -> Any:
-    """Workers as Beam starts them, but for their own chatter: it goes to a file beside a local output."""
+def _worker_processes(job: Job, watched: Path) -> Any:
+    """Workers as Beam starts them, but for their own chatter: it goes to a file beside a local output.
+
+    Each leaves its process id in the folder `watched` and, where a signal ends it, the status that tells which.
+    """
     log = job.store.path(WORKER_LOG) if job.store.is_local else os.devnull
-    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    python, log, pids, killed = (shlex.quote(str(p)) for p in (sys.executable, log, watched / PIDS, watched / KILLED))
+    worker = f"echo $$ >>{pids}; exec {python} -m apache_beam.runners.worker.sdk_worker_main"
+    note = f"[ $status -lt 128 ] && exit $status; echo $status >>{killed}"
+    command = f"exec 2>>{log}; sh -c {shlex.quote(worker)}; status=$?; {note}"
     environment: Any = SubprocessSDKEnvironment  # its decorator hides the class from type checkers
-    return environment.from_command_string(f"{command} 2>>{shlex.quote(log)}")
+    return environment.from_command_string(command)
+
+
+def _watch(body: Callable[[], bool], watched: Path) -> bool:
+    """Runs the body until it ends or a worker is killed: Beam itself may wait for such a one for ever."""
+    ended: Future[bool] = Future()
+
+    def run_body() -> None:
+        try:
+            ended.set_result(body())
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            ended.set_exception(error)
+
+    killed = watched / KILLED
+    killed.touch()
+    threading.Thread(target=run_body, daemon=True).start()
+    while not killed.read_text():
+        with suppress(TimeoutError):
+            return ended.result(timeout=0.5)
+    for pid in (watched / PIDS).read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    status = int(killed.read_text().split()[0])
+    raise StepError(f"a worker was killed by signal {status - 128}, by the system where memory ran out")
 
 
 def _run_map(step: Map, plan: AsSingleton, token: PCollection) -> PCollection:

@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def run(
     """
     with cluster(address, workers):
         # A worker may stand in another folder: an output location must mean the same there.
-        there = Job(job.plan, Store(job.store.path())) if job.store.is_local else job
+        there = replace(job, store=Store(job.store.path())) if job.store.is_local else job
         for step in job.pending():
             asked = (resources or {}).get(step.name) or Resources(memory=_stated_memory(step))
             _check_room(step, asked, is_own=address is None)
