@@ -261,7 +261,8 @@ def test_killed_at_a_random_moment_the_rerun_gives_the_same_bytes(
     body = functools.partial(beam.run, job, workers=workers)
     driver = multiprocessing.get_context("spawn").Process(target=run_to_exit, args=(body, tmp_path / "log"))
     driver.start()
-    assert (pid := driver.pid)
+    pid = driver.pid
+    assert pid is not None
     while not (tmp_path / "out" / "files").exists():
         time.sleep(0.01)
     killed = kill_later(pid, random.uniform(0, 1), victim, random)
