@@ -252,6 +252,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "victim"), [(1, "driver"), (2, "driver"), (2, "worker")])
 def test_killed_at_a_random_moment_the_rerun_gives_the_same_bytes(
     workers: int, victim: str, undisturbed: Path, tmp_path: Path
@@ -262,7 +263,7 @@ def test_killed_at_a_random_moment_the_rerun_gives_the_same_bytes(
     driver = multiprocessing.get_context("spawn").Process(target=run_to_exit, args=(body, tmp_path / "log"))
     driver.start()
     pid = driver.pid
-    assert pid
+    assert pid is not None
     while not (tmp_path / "out" / "files").exists():
         time.sleep(0.01)
     killed = kill_later(pid, random.uniform(0, 1), victim, random)

@@ -138,6 +138,8 @@ def _worker_processes(job: Job, watched: Path) -> Any:
     Each leaves its process id in the folder `watched` and, where a signal ends it, the status that tells which.
     """
     log = job.store.path(WORKER_LOG) if job.store.is_local else os.devnull
+    if job.store.is_local:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)  # a worker that cannot open it never starts
     python, log, pids, killed = (shlex.quote(str(p)) for p in (sys.executable, log, watched / PIDS, watched / KILLED))
     worker = f"echo $$ >>{pids}; exec {python} -m apache_beam.runners.worker.sdk_worker_main"
     note = f"[ $status -lt 128 ] && exit $status; echo $status >>{killed}"
