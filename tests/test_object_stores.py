@@ -153,7 +153,7 @@ def test_the_command_from_bucket_to_bucket(remote: Remote, tmp_path: Path) -> No
     first.wait()
     told = codesieve("status", remote.uri("out"), env=remote.env).stdout.splitlines()
     assert re.match(r"ingest +done, 21 rows", told[0])
-    assert re.match(r"shuffle +0 of 2 shards", told[-1])
+    assert re.match(r"dialogue +0 of 2 shards", told[-1])
 
     again = codesieve(*command, env=remote.env)
     assert again.returncode == 0, again.stderr
