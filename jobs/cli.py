@@ -192,7 +192,7 @@ def _fates_of_file(store: Store, file: str) -> list[dict[str, Any]]:
     if not found:
         near = why.nearest(store, file)
         mend = f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
-        raise RecipeError(f"{file} is not in the ledger of {store.uri}{mend}")
+        raise RecipeError(f"{file} is not in the ledger of {store.address()}{mend}")
     return found
 
 
@@ -213,8 +213,9 @@ def _fates_of_token(store: Store, block: int, offset: int) -> list[dict[str, Any
 @click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
 def export_tokens(run_out: str, format_: str, target: str) -> None:
     """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
-    blocks = EXPORTS[format_](Store(run_out), Store(target))
-    click.echo(f"{blocks:,} blocks in {target}")
+    store = Store(target)
+    blocks = EXPORTS[format_](Store(run_out), store)
+    click.echo(f"{blocks:,} blocks in {store.address()}")
 
 
 @cli.command()

@@ -54,7 +54,7 @@ def token(store: Store, block: int, offset: int) -> Token:
     """
     manifest = store.committed("tokens")
     if not 0 <= block < manifest.rows:
-        raise LookupError(f"there is no block {block}; {store.uri}/tokens has {manifest.rows:,}, from 0 on")
+        raise LookupError(f"there is no block {block}; {store.address('tokens')} has {manifest.rows:,}, from 0 on")
     shard, row = _find(manifest, block)
     [batch] = store.read("tokens", shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
     [packed] = batch.to_pylist()

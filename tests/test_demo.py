@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM
 
 from jobs.demo import page, prompt
 from jobs.scoring.generate import Sampler
 from jobs.training.export import export
-from jobs.training.model import CodeGen, ModelSettings, save_model
+from tests.random_model import save_random_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HISTORY = [
@@ -24,16 +23,7 @@ HISTORY = [
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of random weights whose tokens are single letters."""
-    folder = tmp_path_factory.mktemp("random")
-    letters = {letter: place for place, letter in enumerate(["<|endoftext|>", *map(chr, range(32, 127)), "\n"])}
-    tokenizer = Tokenizer(models.WordLevel(letters, unk_token="<|endoftext|>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    settings = ModelSettings(2, 64, 4, 16, vocab_size=128, n_positions=512, bos_token_id=0, eos_token_id=0)
-    save_model(folder, settings, CodeGen(settings).state_dict())
-    return folder
+    return save_random_model(tmp_path_factory.mktemp("random"))
 
 
 def test_a_conversation_is_told_as_a_program() -> None:

