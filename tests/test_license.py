@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.corpora import MIT
 from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
+from transforms.license_match import match
 from transforms.license_resolve import LicenseResolve
 
 TEXTS = Path(licensedcode.__file__).parent / "data" / "licenses"
@@ -120,6 +121,65 @@ def test_an_altered_header_is_matched_approximately(scan) -> None:
     assert license_class(row["license_found"]) == "copyleft"
 
 
+AMAZON = """Licensed under the Apache License, Version 2.0 (the "License"). You
+may not use this file except in compliance with the License. A copy of
+the License is located at
+
+http://aws.amazon.com/apache2.0/
+
+or in the "license" file accompanying this file. This file is
+distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF
+ANY KIND, either express or implied. See the License for the specific
+language governing permissions and limitations under the License.
+"""
+
+EITHER_OR_BOTH = """This program is free software: you can redistribute it and/or
+modify it under the terms of either:
+
+  * the GNU Lesser General Public License as published by the Free
+    Software Foundation; either version 3 of the License, or (at your
+    option) any later version.
+
+or
+
+  * the GNU General Public License as published by the Free
+    Software Foundation; either version 2 of the License, or (at your
+    option) any later version.
+
+or both in parallel, as here.
+
+This program is distributed in the hope that it will be useful,
+but WITHOUT ANY WARRANTY; without even the implied warranty of
+MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the GNU
+General Public License for more details.
+
+You should have received copies of the GNU General Public License and
+the GNU Lesser General Public License along with this program.  If
+not, see http://www.gnu.org/licenses/.
+"""
+
+
+@pytest.mark.parametrize(
+    ("notice", "expression"),
+    [(AMAZON, "Apache-2.0"), (EITHER_OR_BOTH, "LGPL-3.0-or-later OR GPL-2.0-or-later")],
+)
+def test_a_notice_whose_pieces_match_exactly_is_read_as_a_whole(scan, notice: str, expression: str) -> None:
+    [row] = scan(("a.py", "".join(f"# {line}".rstrip() + "\n" for line in notice.splitlines()) + "import os\n"))
+    assert row["license_found"] == expression
+
+
+def test_a_long_text_keeps_lines_that_repeat(scan) -> None:
+    indented = "".join(f"\n     {word}" for word in license_text("cc-by-4.0").split())
+    [row] = scan(("LICENSE", indented))
+    assert row["license_found"] == "CC-BY-4.0"
+
+
+def test_a_weak_approximate_match_does_not_displace_an_exact_one() -> None:
+    found = match("Distributed under the MIT License (http://opensource.org/licenses/MIT)\n" + "x = 1\n" * 9, True)
+    assert found is not None
+    assert found.expression == "MIT"
+
+
 def test_a_megabyte_on_one_line_is_cut_around_the_licence(scan) -> None:
     [row] = scan(("a.min.js", "a=1;" * 100_000 + "/* Released under the MIT license */" + "b=2;" * 100_000))
     assert row["license_found"] == "MIT"
@@ -180,15 +240,10 @@ METADATA = [
         "setup.py",
         'from setuptools import setup\nsetup(name="x", license="ISC")\n',
         "ISC",
-        "license score 100, lines 2 score 100",
+        "license score 100",
     ),
-    ("x-1.dist-info/METADATA", "Name: x\nLicense: ISC\n\nLike the GPL, but free.\n", "ISC", "License score 100"),
-    (
-        "x.egg-info/PKG-INFO",
-        "License-Expression: MIT OR gpl-2.0\nLicense: other\n",
-        "GPL-2.0-only OR MIT",
-        "License-Expression score 100",
-    ),
+    ("x-1.dist-info/METADATA", "Name: x\nLicense: ISC\n\nA library.\n", "ISC", "License score 100"),
+    ("x.egg-info/PKG-INFO", "License-Expression: MIT\nLicense: other\n", "MIT", "License-Expression score 100"),
     ("package.json", '{"license": "ISC"}', "ISC", "license score 100"),
     ("package.json", '{"license": {"type": "MIT", "url": "https://example.org"}}', "MIT", "license score 100"),
     (
@@ -317,6 +372,13 @@ def test_broken_metadata_loses_no_other_evidence(scan, name: str) -> None:
     )
     assert broken["license_found"] is deep["license_found"] is None
     assert (tagged["license_found"], tagged["license_scope"]) == ("ISC", "file")
+
+
+def test_a_description_counts_for_the_metadata_file_alone(scan) -> None:
+    text = "Name: x\nLicense: MIT\nLicense-File: LICENSE\n\nThe tests are licensed under the GPL-3.0-only.\n"
+    [row] = scan(("x-1.dist-info/METADATA", text))
+    assert (row["license_granted"], row["license_scope"]) == ("MIT", "package")
+    assert license_class(row["license_found"]) == "copyleft"
 
 
 def test_metadata_in_code_is_no_milder_than_its_header(scan) -> None:

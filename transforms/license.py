@@ -27,7 +27,7 @@ from transforms.license_class import (
     spdx_expression,
 )
 from transforms.license_match import Found, import_scancode, match, matcher, release_index, rule_tables
-from transforms.license_metadata import declared_license, is_metadata
+from transforms.license_metadata import declared_license, has_description, is_metadata
 from transforms.license_passages import PassageFinder, Passages
 from transforms.license_paths import PATH_LICENSES, path_licenses
 from transforms.license_restrictions import find_restriction
@@ -276,13 +276,11 @@ def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end
         stated = combine_strictest(entry["license"] for entry in by_path)[0]
         return stated, stated, "file", f"license-paths: {stated}", by_path
     declared, fields = _declared(texts, path, data[begin:end]) if is_metadata(path) else (None, "")
-    if declared is not None and not is_source(path):
+    if declared is not None and not is_source(path) and not has_description(path):
         return declared, declared, "package", f"package-metadata {fields}: {declared}", None
     found = texts.find(data, begin, end, is_source(path))
-    if declared is not None:  # metadata in a programming language, such as setup.py, has a header too
-        stated = combine_strictest([declared, found.expression if found else None])[0]
-        beside = f", {_places(found)}" if found else ""
-        return stated, stated, "package", f"package-metadata {fields}{beside}: {stated}", None
+    if declared is not None:
+        return _metadata(declared, fields, found, is_source(path))
     scope = license_scope(path)
     if found is None:
         is_license = scope == "directory" and _LICENSE_TEXT.fullmatch(path[path.rfind("/") + 1 :].lower())
@@ -294,6 +292,22 @@ def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end
     stated, granted = (spdx_expression(f"({terms}) AND {_UNKNOWN}") for terms in (found.expression, found.granted))
     evidence = f'{_kind(found, scope)} {_places(found)}, restricted in line {line} ("{words}"): {stated}'
     return stated, granted, scope, evidence, None
+
+
+def _metadata(declared: str, fields: str, found: Found | None, is_code: bool) -> _Row:
+    """Package metadata with more text: code such as setup.py has a header, which holds for the package as well.
+
+    A long description in which other licences occur holds for the file alone.
+    """
+    text = found.expression if found else None
+    together = combine_strictest([declared, text])[0]
+    evidence = f"package-metadata {fields}: {declared}"
+    if found and text != declared:
+        evidence += f"; text {_places(found)}: {text}"
+    if is_code:
+        return together, together, "package", evidence, None
+    is_as_strict = STRICTNESS.index(license_class(text)) >= STRICTNESS.index(license_class(declared))
+    return (text if text and is_as_strict else together), declared, "package", evidence, None
 
 
 def _restriction(content: bytes, found: Found, scope: str) -> tuple[int, str] | None:

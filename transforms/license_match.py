@@ -257,10 +257,17 @@ def _near_rules() -> tuple[np.ndarray, ...]:
 
 
 def match(text: str, approximate: bool) -> Found | None:
-    """What `scancode.api.get_licenses` would say of the text; null where it states no licence."""
+    """What `scancode.api.get_licenses` would say of the text; null where it states no licence.
+
+    Approximate matches may take an exact one's place and then be dropped as too weak: that leaves the exact one.
+    """
+    found = _match(text, approximate=True) if approximate and len(text) <= LARGEST_APPROXIMATE else None
+    return found or _match(text, approximate=False)
+
+
+def _match(text: str, approximate: bool) -> Found | None:
     index = load_index()
     query = import_module("licensedcode.query").Query(query_string=text, idx=index, line_threshold=_RUN_LINES)
-    approximate = approximate and len(text) <= LARGEST_APPROXIMATE
     if approximate:
         index = copy.copy(index)
         index.approx_matchable_rids = _rules_near(index, query.tokens)

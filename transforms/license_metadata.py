@@ -9,6 +9,7 @@ from email.parser import HeaderParser
 from typing import Any, NamedTuple
 
 _LARGEST = 1 << 20  # bytes; metadata is small, and parsers of untrusted text want a bound
+_PYTHON_METADATA = ("METADATA", "PKG-INFO")
 _CLASSIFIER = re.compile(r"License\s*::\s*[^\"'\n\r,\]]+")
 _LICENSE_FILE = re.compile(r"(?:\./)?(?:un)?(?:licen[cs]e|copying)(?:\.(?:txt|md|rst))?")
 _QUOTED = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
@@ -28,6 +29,11 @@ Declared = list[tuple[str, list[Any]]]
 def is_metadata(path: str) -> bool:
     """Whether a file of this path is package metadata that can declare a licence."""
     return _reader(path) is not None
+
+
+def has_description(path: str) -> bool:
+    """Whether package metadata of this path carries the project's description, most often its whole README."""
+    return path[path.rfind("/") + 1 :] in _PYTHON_METADATA
 
 
 def declared_license(path: str, content: bytes) -> list[Declaration]:
@@ -50,7 +56,7 @@ def declared_license(path: str, content: bytes) -> list[Declaration]:
 
 def _reader(path: str) -> Callable[[str], Declared] | None:
     name = path[path.rfind("/") + 1 :]
-    if name in ("METADATA", "PKG-INFO"):
+    if name in _PYTHON_METADATA:
         return _read_python_metadata
     if name.endswith((".pom", ".nuspec")):
         return _read_pom

@@ -18,7 +18,7 @@ from transforms.license_match import LARGEST_APPROXIMATE
 _NGRAM = 4  # tokens by which a rule is looked up before it is compared in full
 _REACH = 400  # bytes: as much of a line is shown to scancode on either side of a match, lest one line be megabytes
 _MANY_PARTS = 200
-_MARGIN = 3  # lines shown around a passage that is matched approximately
+_MARGIN = 6  # lines shown around a passage that is matched approximately
 _MOSTLY = 0.25  # a text that is licences to this share is shown whole, as a licence file is
 
 _LICENSE_WORDS = """
@@ -33,6 +33,8 @@ _LICENSE_WORDS = """
 _UNMATCHED_WORDS = 5  # distinct licence words outside every exact match that make a passage worth a closer look
 _PASSAGE_LINES = 6  # licence words further apart than this belong to two passages
 _PASSAGE_TOKENS = 80
+_GAP_TOKENS = 40  # occurrences of rules further apart than this belong to two notices
+_NOTICE_TOKENS = 20  # words of rules that make a notice, which is worth a closer look if words of none are between
 
 _TAGS = (("spdx", "license", "identifier"), ("spdx", "licence", "identifier"), ("licenses", "nuget", "org"))
 _OTHER_LINE_BREAKS = dict.fromkeys(map(ord, "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
@@ -168,6 +170,32 @@ def _mark_passages(tokens, lines, count, word_bits, marks):
 
 
 @numba.njit(nogil=True, cache=True)
+def _mark_notices(tokens, lines, count, copyright, marks):
+    """Sets `marks` to 2 where occurrences of rules stand close together with words of none between them.
+
+    So looks a notice of which a few words are altered: its pieces match exactly, the whole would approximately. A
+    copyright statement between a licence's name and its text is no such alteration. Returns whether there is one.
+    """
+    found, first, last, covered, is_altered, is_copyright = False, -1, -1, 0, False, False
+    for i in range(count + 1):
+        if i < count and marks[i] != 1:
+            is_copyright |= tokens[i] == copyright
+            continue
+        if last >= 0 and (i == count or i - last > _GAP_TOKENS or lines[i] - lines[last] > _PASSAGE_LINES):
+            if is_altered and covered >= _NOTICE_TOKENS:
+                marks[first : last + 1] = 2
+                found = True
+            last = -1
+        if last < 0:
+            first, covered, is_altered = i, 0, False
+        is_altered |= last >= 0 and i - last > 1 and not is_copyright
+        is_copyright = False
+        covered += 1
+        last = i
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
 def _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, stops, first_lines):
     """The byte spans that hold the marked tokens, widened to whole lines and `margin` lines more. Returns how many."""
     cuts = 0
@@ -191,7 +219,8 @@ def _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, st
                     break
                 left -= 1
             stop += 1
-        if cuts > 0 and start <= stops[cuts - 1]:
+        is_next = i > 0 and marks[i - 1] != 0 and begins[i] - ends[i - 1] < _REACH
+        if cuts > 0 and (is_next or start <= stops[cuts - 1]):
             stops[cuts - 1] = stop
         else:
             starts[cuts], stops[cuts], first_lines[cuts] = start, stop, line
@@ -257,6 +286,7 @@ class PassageFinder:
         for place, word in enumerate(_LICENSE_WORDS.split()):
             if word in token_of:
                 self._word_bits[token_of[word]] |= np.uint64(1 << place)
+        self._copyright = token_of["copyright"]
         tags = [np.array([token_of[word] for word in tag], np.int16) for tag in _TAGS]
         rules = np.concatenate([tables.column("rule_tokens").values.to_numpy(), *tags])
         lengths = np.concatenate([tables.column("rule_lengths").values.to_numpy(), [len(tag) for tag in tags]])
@@ -302,7 +332,8 @@ class PassageFinder:
         tokens, begins, ends, lines, marks, starts, stops, first_lines = self._workspace
         count = _tokenize(data, begin, end, escapes, *self._words, tokens, begins, ends, lines)
         _mark_rules(tokens, count, marks, *self._rules)
-        approximate = _mark_passages(tokens, lines, count, self._word_bits, marks)
+        has_words_left = _mark_passages(tokens, lines, count, self._word_bits, marks)
+        approximate = _mark_notices(tokens, lines, count, self._copyright, marks) or has_words_left
         margin = _MARGIN if approximate else 0
         cuts = _cut(data, begin, end, begins, ends, lines, marks, count, margin, starts, stops, first_lines)
         shown = int((stops[:cuts] - starts[:cuts]).sum())
