@@ -243,7 +243,7 @@ METADATA = [
         "license score 100",
     ),
     ("x-1.dist-info/METADATA", "Name: x\nLicense: ISC\n\nA library.\n", "ISC", "License score 100"),
-    ("x.egg-info/PKG-INFO", "License-Expression: MIT\nLicense: other\n", "MIT", "License-Expression score 100"),
+    ("x.egg-info/PKG-INFO", "License-Expression: MIT\nLicense: MIT License\n", "MIT", "License-Expression score 100"),
     ("package.json", '{"license": "ISC"}', "ISC", "license score 100"),
     ("package.json", '{"license": {"type": "MIT", "url": "https://example.org"}}', "MIT", "license score 100"),
     (
@@ -375,7 +375,7 @@ def test_broken_metadata_loses_no_other_evidence(scan, name: str) -> None:
 
 
 def test_a_description_counts_for_the_metadata_file_alone(scan) -> None:
-    text = "Name: x\nLicense: MIT\nLicense-File: LICENSE\n\nThe tests are licensed under the GPL-3.0-only.\n"
+    text = "License-Expression: MIT\nLicense: GPL-2.0\n\nThe tests are licensed under the GPL-3.0-only.\n"
     [row] = scan(("x-1.dist-info/METADATA", text))
     assert (row["license_granted"], row["license_scope"]) == ("MIT", "package")
     assert license_class(row["license_found"]) == "copyleft"
