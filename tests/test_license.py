@@ -16,6 +16,7 @@ from tests.corpora import MIT
 from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
 from transforms.license_match import match
 from transforms.license_resolve import LicenseResolve
+from transforms.license_rule import LicenseRule
 
 TEXTS = Path(licensedcode.__file__).parent / "data" / "licenses"
 
@@ -482,6 +483,15 @@ def test_combined_expressions_are_canonical() -> None:
     assert combine_strictest(["MIT", "GPL-2.0-only", None]) == ("GPL-2.0-only", "copyleft")
     assert combine_strictest(["MIT AND LicenseRef-scancode-see-license"]) == ("MIT", "permissive")
     assert combine_strictest([]) == (None, "unknown")
+
+
+def test_weak_copyleft_is_not_lost_beside_unknown_terms() -> None:
+    together, found_class = combine_strictest(["MIT", "LGPL-2.1-only", "LicenseRef-scancode-unknown"])
+    assert (together, found_class) == ("LGPL-2.1-only AND LicenseRef-scancode-unknown", "unknown")
+    assert not LicenseRule(("permissive", "unknown")).keeps(together)
+    assert LicenseRule(("permissive", "weak-copyleft", "unknown")).keeps(together)
+    assert LicenseRule(("unknown",)).keeps(None)
+    assert LicenseRule(("permissive",)).keeps("MIT AND LicenseRef-scancode-see-license")
     ranks = [STRICTNESS.index(name) for name in ("permissive", "weak-copyleft", "copyleft", "proprietary")]
     assert all(milder < stricter for milder, stricter in pairwise(ranks))
 

@@ -172,6 +172,18 @@ def test_unknown_is_neither_freed_nor_catching() -> None:
     assert [told[row]["reason"] for row in (1, 2, 3)] == [None, "license.unknown", "license.unknown"]
 
 
+def test_a_refused_twin_takes_an_unknown_file_with_it() -> None:
+    unknown_too = LicenseRule(("permissive", "unknown"))
+    told = judge([file(1, license=None), file(2, license="LGPL-2.1-only", copy_of=1)], policy=unknown_too)
+    assert [told[row]["reason"] for row in (1, 2)] == ["license.weak-copyleft"] * 2
+
+
+def test_what_was_refused_alone_is_not_kept_for_a_twin() -> None:
+    told = judge([file(1, range(100)), file(2, range(95), "GPL-2.0-only")], policy=LicenseRule(("GPL-2.0-only",)))
+    assert told[1]["license"] == "GPL-2.0-only"
+    assert (told[1]["reason"], told[2]["reason"]) == ("license.permissive", None)
+
+
 def test_licences_of_one_class_stay_apart_unless_the_recipe_tells_them_apart() -> None:
     files = [file(1), file(2, license="Apache-2.0", copy_of=1)]
     assert judge(files)[1]["license"] == "MIT"
@@ -251,10 +263,12 @@ def truth(files: list[dict[str, Any]], policy: LicenseRule) -> dict[int, tuple[A
     survivors: list[dict[str, Any]] = []
     for one in files:
         twins = [License(o["license"], o["license_class"]) for o in files if similarity(one, o) >= THRESHOLD]
-        license = inherit(License(one["license"], one["license_class"]), twins, policy.keeps)
+        one_alone = License(one["license"], one["license_class"])
+        license = inherit(one_alone, twins, policy.keeps)
         reason = one["reason"] or by_row[one["representative"]]["reason"]
-        if reason is None and not policy.keeps(license.expression):
-            reason = f"license.{license.license_class}"
+        refused = next((li for li in (license, one_alone) if not policy.keeps(li.expression)), None)
+        if reason is None and refused is not None:
+            reason = f"license.{refused.license_class}"
         told[one["row_id"]] = (license, reason, None, None)
         if reason is None:
             same = [k for k in survivors if k["representative"] == one["representative"]]

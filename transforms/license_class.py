@@ -155,8 +155,9 @@ def combine_strictest(expressions: Iterable[str | None]) -> tuple[str | None, st
     """The strictest licence among several that all speak of one file, and its class.
 
     Expressions of the strictest class are joined by AND, in a canonical order and without repetition: `MIT` and
-    `Apache-2.0` give `Apache-2.0 AND MIT`, `MIT` and `GPL-2.0-only` give `GPL-2.0-only`. What states no terms is
-    passed over where anything else is there. Without any expression the result is null and unknown. The order of the
+    `Apache-2.0` give `Apache-2.0 AND MIT`, `MIT` and `GPL-2.0-only` give `GPL-2.0-only`. Weak copyleft stays beside
+    unknown terms, lest it be lost on those who keep unknown ones. What states no terms is passed over where
+    anything else is there. Without any expression the result is null and unknown. The order of the
     expressions does not matter.
     """
     return _combine(frozenset(expression for expression in expressions if expression))
@@ -168,7 +169,8 @@ def _combine(expressions: frozenset[str]) -> tuple[str | None, str]:
         return None, "unknown"
     with_terms = {expression: found for expression in expressions if (found := _class_of_terms(expression))}
     strictest = max(with_terms.values(), key=STRICTNESS.index, default=None)
-    chosen = sorted(expression for expression in expressions if with_terms.get(expression) == strictest)
+    decisive = {strictest, "weak-copyleft"} if strictest == "unknown" else {strictest}
+    chosen = sorted(expression for expression in expressions if with_terms.get(expression) in decisive)
     parsed = [_parse(expression) for expression in chosen]
     operands = [_drop_phrases(operand) for operand in parsed if operand is not None]
     if len(operands) < len(chosen):  # one of them is no expression: keep its words, they cannot be simplified

@@ -49,16 +49,15 @@ class Witness(NamedTuple):
 def inherit(own: License, others: Iterable[License], keeps: Callable[[str | None], bool]) -> License:
     """The licence of a file that is also found under others.
 
-    It changes to the strictest of them where that is of a stricter class than its own or, in the same class,
-    treated otherwise by the recipe. Files of unknown licence lend nothing to the others, and stay unknown
-    themselves unless one of the others is stricter than that: a permissive twin frees nobody.
+    It changes to the strictest of them where that is of a stricter class than its own, or is refused by the recipe
+    where its own is not. Files of unknown licence lend nothing to the others, and stay unknown themselves unless
+    one of the others is stricter than that, or refused: a permissive twin frees nobody.
     """
     known = {license.expression for license in (own, *others) if license.license_class != "unknown"}
     strictest = License(*combine_strictest(known))
-    gain = STRICTNESS.index(strictest.license_class) - STRICTNESS.index(own.license_class)
-    if not known or gain < 0 or (gain == 0 and keeps(strictest.expression) == keeps(own.expression)):
-        return own
-    return strictest
+    is_stricter = STRICTNESS.index(strictest.license_class) > STRICTNESS.index(own.license_class)
+    is_refused = keeps(own.expression) and not keeps(strictest.expression)
+    return strictest if known and (is_stricter or is_refused) else own
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
-from transforms.license_class import license_class
+from transforms.license_class import combine_strictest, license_class
 
 _licensing = license_expression.Licensing()
 
@@ -52,13 +52,12 @@ class LicenseRule:
 
 @lru_cache(maxsize=65536)
 def _keeps(keep: tuple[str, ...], expression: str | None) -> bool:
-    if license_class(expression) in keep:
-        return True
+    terms, found_class = combine_strictest([expression])  # without phrases that state no terms
     try:
-        tree = _licensing.parse(expression or "")
+        tree = _licensing.parse(terms or "")
     except license_expression.ExpressionError:
-        return False
-    return tree is not None and _keeps_tree(frozenset(name.lower() for name in keep), tree)
+        tree = None
+    return found_class in keep if tree is None else _keeps_tree(frozenset(name.lower() for name in keep), tree)
 
 
 def _keeps_tree(keep: frozenset[str], tree: Any) -> bool:

@@ -113,20 +113,28 @@ def _is_own(settings: Verdicts, batch: pa.RecordBatch) -> np.ndarray:
 def _reasons(
     batch: pa.RecordBatch, contents: Contents, licenses: Licenses, policy: LicensePolicy
 ) -> tuple[pa.Array, pa.Array]:
-    """Why a rule drops each row, duplicates aside: its own reason, its content's, its licence's."""
+    """Why a rule drops each row, duplicates aside: its own reason, its content's, its licence's.
+
+    The licence that it has, and the one that it had alone: what was refused then has not been measured.
+    """
     reason, detail = batch.column("reason"), batch.column("detail")
     original = pa.array(contents.representative[contents.of_row])
-    refused = [not policy.keeps(license.expression) for license in licenses.table]
-    names = [f"license.{li.license_class}" if no else None for li, no in zip(licenses.table, refused, strict=True)]
-    texts = [policy.detail(li.expression) if no else None for li, no in zip(licenses.table, refused, strict=True)]
-    numbers = pa.array(licenses.of_row)
     for other_reason, other_detail in (
         (reason.take(original), detail.take(original)),
-        (pa.array(names, pa.string()).take(numbers), pa.array(texts, pa.string()).take(numbers)),
+        _refusals(licenses, policy),
+        _refusals(Licenses.of(batch), policy),
     ):
         detail = pc.if_else(reason.is_null(), other_detail, detail)
         reason = pc.if_else(reason.is_null(), other_reason, reason)
     return reason, detail
+
+
+def _refusals(licenses: Licenses, policy: LicensePolicy) -> tuple[pa.Array, pa.Array]:
+    refused = [not policy.keeps(license.expression) for license in licenses.table]
+    names = [f"license.{li.license_class}" if no else None for li, no in zip(licenses.table, refused, strict=True)]
+    texts = [policy.detail(li.expression) if no else None for li, no in zip(licenses.table, refused, strict=True)]
+    numbers = pa.array(licenses.of_row)
+    return pa.array(names, pa.string()).take(numbers), pa.array(texts, pa.string()).take(numbers)
 
 
 def _leaves_with_fork(
