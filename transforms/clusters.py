@@ -102,14 +102,18 @@ class Buckets:
         return pa.RecordBatch.from_arrays([keys, nulls[0], row_ids, *nulls[1:]], schema=self.schema)
 
 
-def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
+@numba.njit(nogil=True, cache=True)
+def band_keys(signatures, bands, rows):
     """A 64-bit hash of each band of each signature, with the band's number: int64, signatures by bands."""
-    values = signatures[:, : bands * rows].reshape(len(signatures), bands, rows)
-    keys = np.tile(np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(signatures), 1))
-    for row in range(rows):
-        keys = (keys ^ values[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
-        keys ^= keys >> np.uint64(32)
-    return keys.view(np.int64)
+    keys = np.empty((len(signatures), bands), np.int64)
+    for index in range(len(signatures)):
+        for band in range(bands):
+            key = np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15)
+            for row in range(band * rows, (band + 1) * rows):
+                key = (key ^ np.uint64(signatures[index, row])) * np.uint64(0xFF51AFD7ED558CCD)
+                key ^= key >> np.uint64(32)
+            keys[index, band] = np.int64(key)
+    return keys
 
 
 def content_hashes(content_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
