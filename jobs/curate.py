@@ -47,6 +47,7 @@ from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
 from transforms.dialogue import Dialogues, Instructions, messages_of
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
+from transforms.fill_in_the_middle import SENTINELS, FillInTheMiddle
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseEvidence, LicensePassages, UnheardLicenses
@@ -693,7 +694,7 @@ class _Curation:
             ),
             shards=self.recipe.output.shards,
             inputs=(Input("corpus", ("row_id", "content_id", "content")),),
-            transforms=(Encode(vocabulary),),
+            transforms=(Encode(vocabulary, self._fim),),
             reduce=pack,
             balance=("token_count", "token_count"),
         )
@@ -707,6 +708,11 @@ class _Curation:
             transposed=True,
         )
         return [size, train, encode, mix]
+
+    @property
+    def _fim(self) -> FillInTheMiddle | None:
+        fim = self.recipe.tokenize.fim
+        return FillInTheMiddle(fim.rate, fim.spm_rate, self.recipe.seed) if fim.rate else None
 
     # dialogue: conversations made of the corpus, and those that the user gives
 
@@ -785,10 +791,11 @@ def _source(block: SourceBlock) -> Source:
 
 
 def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
+    sentinels = SENTINELS if settings.fim.rate else ()
     if settings.tokenizer is None:
-        return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block)
+        return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block, sentinels)
     try:
-        given = GivenTokenizer(read_location(settings.tokenizer), settings.block)
+        given = GivenTokenizer(read_location(settings.tokenizer), settings.block, special_tokens=sentinels)
         _ = given.vocabulary
     except (OSError, ValueError) as error:
         raise RecipeError(f"tokenize.tokenizer: {shown(settings.tokenizer)}: {error}") from error

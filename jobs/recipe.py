@@ -245,6 +245,13 @@ class DecontaminateBlock(Block):
     benchmarks: list[str] = ["humaneval"]
 
 
+class FimBlock(Block):
+    """Fill-in-the-middle: share of the files whose middle is put last, and of these the share in the order SPM."""
+
+    rate: float = Field(default=0, ge=0, le=1)
+    spm_rate: float = Field(default=0.5, ge=0, le=1)
+
+
 class TokenizeBlock(Block):
     """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json)."""
 
@@ -253,6 +260,7 @@ class TokenizeBlock(Block):
     vocab_size: int = Field(default=50257, ge=300, le=1 << 20)
     block: int = Field(default=2048, ge=8, le=1 << 20)
     sample_bytes: int = Field(default=32 << 20, gt=0)
+    fim: FimBlock = FimBlock()
 
 
 class DialogueBlock(Block):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.progress import RUN
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import COPIES, LEDGER
+from transforms.fill_in_the_middle import FillInTheMiddle
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -45,6 +47,8 @@ class Token:
     repo: str
     path: str
     content_id: str
+    rearranged: str | None = None
+    """Where in the file it stands, if fill-in-the-middle has rearranged that."""
 
 
 def token(store: Store, block: int, offset: int) -> Token:
@@ -64,10 +68,33 @@ def token(store: Store, block: int, offset: int) -> Token:
         raise LookupError(f"there is no token {offset} in block {block}, which has {told}")
     entry = bisect_right(packed["starts"], offset) - 1
     shard, row = packed["documents"][entry] >> ROW_BITS, packed["documents"][entry] & ((1 << ROW_BITS) - 1)
-    [document] = store.read("corpus", shard, ("repo", "path", "content_id"), (row, row + 1))
-    found = packed["tokens"][offset]
-    text = _tokenizer(store).decode([found], skip_special_tokens=False)
-    return Token(found, text, offset - packed["starts"][entry], **document.to_pylist()[0])
+    [document] = store.read("corpus", shard, ("repo", "path", "content_id", "content"), (row, row + 1))
+    [file] = document.to_pylist()
+    tokenizer = _tokenizer(store)
+    found, place, content = packed["tokens"][offset], offset - packed["starts"][entry], file.pop("content")
+    text = tokenizer.decode([found], skip_special_tokens=False)
+    return Token(
+        found, text, place, **file, rearranged=_rearranged(store, tokenizer, content, file["content_id"], place)
+    )
+
+
+def _rearranged(store: Store, tokenizer: "Tokenizer", content: str, content_id: str, place: int) -> str | None:
+    """Where a token of a document stands in its file; null where the file was encoded as it is."""
+    recipe = store.read_json(RUN)["recipe"]
+    if not (fim := recipe["tokenize"].get("fim")):  # of a release before this was there
+        return None
+    [pieces] = FillInTheMiddle(**fim, seed=recipe["seed"]).arranged([content], pa.array([content_id]))
+    if len(pieces) == 1:
+        return None
+    tokenizer.encode_special_tokens = True
+    for piece in pieces:
+        encoded = tokenizer.encode(piece.text, add_special_tokens=False)
+        if place < len(encoded.ids):
+            return f"its {piece.part}, character {piece.start + encoded.offsets[place][0]:,} of the file"
+        place -= len(encoded.ids) + (piece.sentinel is not None)
+        if place < 0:
+            return "a sentinel"
+    return "its end"
 
 
 def _tokenizer(store: Store) -> "Tokenizer":
@@ -118,7 +145,10 @@ def tell(fate: dict[str, Any]) -> list[tuple[str, str]]:
 
 def tell_token(token: Token) -> list[tuple[str, str]]:
     """The token as (label, text) lines; characters that do not print are spelled out."""
-    return [("token", f"{token.text!r} (id {token.id})"), ("place", f"token {token.place:,} of the file, from 0 on")]
+    place = f"token {token.place:,} of the file, from 0 on"
+    if token.rearranged:
+        place = f"token {token.place:,} of the file as it was rearranged, from 0 on: {token.rearranged}"
+    return [("token", f"{token.text!r} (id {token.id})"), ("place", place)]
 
 
 def _short(value: object) -> str:

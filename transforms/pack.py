@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
-from transforms.tokenizer import draw, token_type
+from transforms.draws import draw, shuffled
+from transforms.tokenizer import token_type
 
 
 def block_schema(block: int, vocabulary: int) -> pa.Schema:
@@ -138,23 +139,3 @@ class ShuffleBlocks:
             return batch.select(self.schema.names).take(pa.array(order))
 
         return shuffle
-
-
-def shuffled(draws: np.ndarray, *names: np.ndarray) -> np.ndarray:
-    """The random order that the draws (uint64) and the rows' names (integers, unique together) stand for.
-
-    The numbers are folded with splitmix64 (Steele, Lea and Flood 2014), whose values will not change with the
-    version of a library as those of a random generator may.
-    """
-    keys = draws
-    for name in names:
-        keys = splitmix64(keys ^ splitmix64(name.astype(np.int64).view(np.uint64)))
-    return np.lexsort((*names, keys))
-
-
-def splitmix64(values: np.ndarray) -> np.ndarray:
-    """The mixing step of splitmix64, for each uint64."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
