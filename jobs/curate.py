@@ -45,6 +45,7 @@ from schemas.datasets import COPIES, FAILURE, LEDGER, POPULARITY, SOURCE_ROW, fi
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
+from transforms.dependencies import Imports
 from transforms.dialogue import Dialogues, Instructions, messages_of
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
 from transforms.fill_in_the_middle import SENTINELS, FillInTheMiddle
@@ -681,33 +682,51 @@ class _Curation:
             reduce=trained,
             output=Output("tokenizer", ("name", "data"), format="files"),
         )
-        pack, shuffle = Pack(block, vocabulary, seed), ShuffleBlocks(block, vocabulary, seed)
-        encode = Map(
-            "tokenize",
-            (
-                Output(
-                    "_work/blocks",
-                    tuple(pack.schema.names),
-                    format="arrow",
-                    file_name="part-{shard:05d}.arrow",
-                ),
-            ),
-            shards=self.recipe.output.shards,
-            inputs=(Input("corpus", ("row_id", "content_id", "content")),),
-            transforms=(Encode(vocabulary, self._fim),),
-            reduce=pack,
-            balance=("token_count", "token_count"),
-        )
+        shuffle = ShuffleBlocks(block, vocabulary, seed)
         mix = Map(
             "shuffle",
             (Output("tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"),),
             shards=self.recipe.output.shards,
-            inputs=(Input("_work/blocks", tuple(pack.schema.names)),),
+            inputs=(Input("_work/blocks", tuple(shuffle.schema.names)),),
             reduce=shuffle,
             balance=("token_count", "token_count"),
             transposed=True,
         )
-        return [size, train, encode, mix]
+        return [size, train, *self._blocks(Encode(vocabulary, self._fim)), mix]
+
+    def _blocks(self, encode: Encode) -> list[Step]:
+        """The corpus encoded and packed: where it lies, or gathered by repository."""
+        settings, shards, by_repository = self.recipe.tokenize, self.recipe.output.shards, self._by_repository
+        pack = Pack(settings.block, encode.vocabulary, self.recipe.seed, by_repository)
+        blocks = Output("_work/blocks", tuple(pack.schema.names), format="arrow", file_name="part-{shard:05d}.arrow")
+        balance = ("token_count", "token_count")
+        if not by_repository:
+            files = Input("corpus", ("row_id", "content_id", "content"))
+            return [Map("tokenize", (blocks,), shards, (files,), transforms=(encode,), reduce=pack, balance=balance)]
+        named = ("row_id", "repo", "path", "language")
+        encoded = (*named, *Imports.adds.names, *encode.adds.names)
+        return [
+            Map(
+                "tokenize",
+                (Output("_work/encoded", encoded, format="arrow", file_name="part-{shard:05d}.arrow"),),
+                shards,
+                (Input("corpus", (*named, "content_id", "content")),),
+                transforms=(encode, Imports()),
+            ),
+            Map(
+                "pack",
+                (blocks,),
+                shards,
+                (Input("_work/encoded", encoded),),
+                reduce=pack,
+                gathered_by="repo",
+                balance=balance,
+            ),
+        ]
+
+    @property
+    def _by_repository(self) -> bool:
+        return self.recipe.tokenize.order == "repository"
 
     @property
     def _fim(self) -> FillInTheMiddle | None:

@@ -81,6 +81,7 @@ STEPS = {
     "corpus_size": Cost(),
     "tokenizer": Cost(),
     "tokenize": Cost(seconds=40, written=0.21),
+    "pack": Cost(seconds=1, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),
 }
 """From tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). Set by hand: the

@@ -253,7 +253,10 @@ class FimBlock(Block):
 
 
 class TokenizeBlock(Block):
-    """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json)."""
+    """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json).
+
+    `order`: files are shuffled, or repositories are, each one's files lying together after those that they import.
+    """
 
     enabled: bool = True
     tokenizer: str | None = None
@@ -261,6 +264,7 @@ class TokenizeBlock(Block):
     block: int = Field(default=2048, ge=8, le=1 << 20)
     sample_bytes: int = Field(default=32 << 20, gt=0)
     fim: FimBlock = FimBlock()
+    order: Literal["shuffled", "repository"] = "shuffled"
 
 
 class DialogueBlock(Block):

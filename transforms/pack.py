@@ -1,8 +1,8 @@
 """Packs encoded documents into blocks of equal length, and shuffles them.
 
-The order is random but fixed by the seed, and never depends on the order of arrival: documents are shuffled
-inside their shard before they are cut into blocks; then each shard's blocks are dealt to all shards, and
-shuffled inside those.
+The order is random but fixed by the seed, and never depends on the order of arrival: documents, or repositories whose
+documents stay together, are shuffled inside their shard before they are cut into blocks; then each shard's blocks are
+dealt to all shards, and shuffled inside those.
 
 Nothing is lost and everything can be traced: the blocks of a shard, without the padding of its last one, are
 its documents one after the other, and each block tells which documents its tokens come from.
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
+from transforms.dependencies import dependency_order
 from transforms.draws import draw, shuffled
 from transforms.tokenizer import token_type
 
@@ -37,6 +39,9 @@ def block_schema(block: int, vocabulary: int) -> pa.Schema:
 class Pack:
     """Cuts a shard's documents, in an order shuffled by `seed`, into blocks of `block` tokens.
 
+    With `by_repository` the repositories are shuffled, and each one's documents follow one another, after those that
+    they import (see `dependency_order`); the shard must have all of them.
+
     Each document's tokens end with end-of-text (see `Encode`), and so does the last block, which is filled up
     with it. Rows without tokens (null) are left out. The batch must be the whole shard; its order is of no
     account.
@@ -45,10 +50,12 @@ class Pack:
     block: int = 2048
     vocabulary: int = 1 << 16
     seed: int = 0
+    by_repository: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("tokens", "content_id", "row_id")
+        order = ("repo", "path", "language", "imports") if self.by_repository else ("content_id",)
+        return ("tokens", "row_id", *order)
 
     @property
     def schema(self) -> pa.Schema:
@@ -57,12 +64,28 @@ class Pack:
     def load(self) -> BatchFunction:
         def pack(batch: pa.RecordBatch) -> pa.RecordBatch:
             documents = batch.column("row_id").to_numpy()
-            order = shuffled(draw(batch.column("content_id"), self.seed), documents)
+            order = (self._repositories if self.by_repository else self._documents)(batch)
             order = order[batch.column("tokens").is_valid().to_numpy(zero_copy_only=False)[order]]
             stream, lengths = join(batch.column("tokens"), order, self.block)
             return self._blocks(stream, lengths, documents[order])
 
         return pack
+
+    def _documents(self, batch: pa.RecordBatch) -> np.ndarray:
+        return shuffled(draw(batch.column("content_id"), self.seed), batch.column("row_id").to_numpy())
+
+    def _repositories(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Rows of the batch, by repository."""
+        rows = pc.sort_indices(batch, sort_keys=[("repo", "ascending"), ("path", "ascending"), ("row_id", "ascending")])
+        repos = pc.run_end_encode(batch.column("repo").take(rows))
+        names, ends = repos.values, repos.run_ends.to_numpy()
+        columns = [batch.column(name).take(rows) for name in ("path", "language", "imports")]
+        order = [np.empty(0, np.int64)]
+        for place in shuffled(draw(names, self.seed), np.arange(len(names))).tolist():
+            low = int(ends[place - 1]) if place else 0
+            files = [column.slice(low, int(ends[place]) - low).to_pylist() for column in columns]
+            order.append(low + np.array(dependency_order(names[place].as_py(), *files)))
+        return rows.to_numpy()[np.concatenate(order)]
 
     def _blocks(self, stream: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> pa.RecordBatch:
         blocks = len(stream) // self.block
