@@ -6,6 +6,7 @@ Folders with a leading underscore are the plan's own; the others are public.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -70,6 +71,7 @@ from transforms.license_texts import (
     SendTexts,
 )
 from transforms.minhash import MinHash, ShingleSets
+from transforms.mixture import Drawn, Mixture, Origin, Packed, PackedTokens
 from transforms.near_duplicates import IS_OWN, Verdicts
 from transforms.pack import Pack, ShuffleBlocks
 from transforms.pii import FindPersonalData, Redact, Unredacted
@@ -123,6 +125,8 @@ class _Curation:
     recipe: Recipe
     limits: Limits
     splits: tuple[Split, ...]
+    first_shards: tuple[int, ...]
+    """The split that each source begins with."""
     partitions: int
     against: dict[str, Elsewhere]
     """Signatures that earlier runs left, by the name that the ledger gives the run."""
@@ -137,12 +141,14 @@ class _Curation:
         # Listed once in coarse splits to learn the size, then cut to it.
         size = sum(split.size for source in sources for split in source.splits(SPLIT_BYTES[1], limits))
         target = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
-        splits = tuple(split for source in sources for split in source.splits(target, limits))
+        listed = [source.splits(target, limits) for source in sources]
+        splits = tuple(split for own in listed for split in own)
+        first_shards = tuple(accumulate(map(len, listed[:-1]), initial=0))
         against, earlier = earlier_signatures(recipe.dedup, len(splits))
         partitions, for_all = (max(1, -(-total // PARTITION_BYTES)) for total in (size, size + earlier))
         archives = [GhArchive(block.uri) for block in recipe.repositories]
         events = tuple(split for archive in archives for split in archive.splits(SPLIT_BYTES[1]))
-        return _Curation(recipe, limits, splits, partitions, against, for_all, events)
+        return _Curation(recipe, limits, splits, first_shards, partitions, against, for_all, events)
 
     def steps(self) -> list[Step]:
         """All steps in order; what the recipe switches off has none."""
@@ -594,6 +600,7 @@ class _Curation:
         measured = (*TextMeasures().adds.names, "language_type", "language_by")
         about_repo = ("repo_last_commit", "repo_authors")
         popularity, claimed = self._popular()
+        origin = self._origin
         corpus = Output(
             "corpus",
             (
@@ -636,12 +643,14 @@ class _Curation:
                 corpus,
                 Output("ledger", ledger, tally=("decision", "reason")),
                 *((signed,) if self._finds_copies else ()),
+                *((Output("_work/origins", ("origin",), where="kept", matches="decision=kept"),) if origin else ()),
             ),
             shards=recipe.output.shards,
             inputs=(
                 Input(
                     "files",
                     (
+                        *(("row_id",) if origin else ()),
                         *SOURCE_ROW.names[:7],
                         *about_repo,
                         *Claimed.reads,
@@ -654,8 +663,16 @@ class _Curation:
                 Input("measures", ("pii", "toxicity")),
                 *popularity,
             ),
-            transforms=(*claimed, Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets),
+            transforms=(*claimed, Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets, *origin),
         )
+
+    @property
+    def _origin(self) -> tuple[Origin, ...]:
+        """Tells the source of a row, where the mixture counts by it."""
+        mixture = self.recipe.tokenize.mixture
+        if mixture is None or mixture.by != "source":
+            return ()
+        return (Origin(tuple(shard << ROW_BITS for shard in self.first_shards)),)
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled
 
@@ -692,26 +709,75 @@ class _Curation:
             balance=("token_count", "token_count"),
             transposed=True,
         )
-        return [size, train, *self._blocks(Encode(vocabulary, self._fim)), mix]
+        return [size, train, *self._mixture(), *self._blocks(Encode(vocabulary, self._fim)), mix]
+
+    def _mixture(self) -> list[Step]:
+        """How often each file of the corpus is packed."""
+        settings = self.recipe.tokenize.mixture
+        if settings is None:
+            return []
+        weights = tuple((str(name), weight) for name, weight in settings.weights.items())
+        mixture = Mixture(weights, 1 if settings.temperature is None else settings.temperature)
+        drawn = Drawn("origin" if settings.by == "source" else "language", self.recipe.seed)
+        given = ("origin",) if settings.by == "source" else ()
+        files = Input("corpus", ("row_id", "content_id", "size", *(() if given else ("language",))))
+        mixed = Shuffle(
+            "mixture",
+            (
+                Emit(
+                    (files, *(Input("_work/origins", given) for _ in given)),
+                    (drawn,),
+                    columns=("row_id", "size", *drawn.adds.names),
+                ),
+            ),
+            key="group",
+            order=("draw", "row_id"),
+            partitions=1,
+            reduce=mixture,
+            output=Output("_work/mixture", tuple(mixture.schema.names)),
+            conserves=True,
+        )
+        home = Shuffle(
+            "home_mixture",
+            (Emit((Input("_work/mixture", tuple(mixture.schema.names)),)),),
+            key="row_id",
+            order=(),
+            partitions=self.recipe.output.shards,
+            output=Output("mixture", ("group", "size", "copies"), tally=("group", "copies")),
+            homeward=True,
+        )
+        return [mixed, home]
 
     def _blocks(self, encode: Encode) -> list[Step]:
         """The corpus encoded and packed: where it lies, or gathered by repository."""
         settings, shards, by_repository = self.recipe.tokenize, self.recipe.output.shards, self._by_repository
-        pack = Pack(settings.block, encode.vocabulary, self.recipe.seed, by_repository)
+        pack = Pack(settings.block, encode.vocabulary, self.recipe.seed, by_repository, settings.mixture is not None)
         blocks = Output("_work/blocks", tuple(pack.schema.names), format="arrow", file_name="part-{shard:05d}.arrow")
-        balance = ("token_count", "token_count")
+        transforms, counted, copies = (encode,), "token_count", ()
+        if settings.mixture:
+            transforms, counted = (Packed(), Where("packed", encode), PackedTokens()), "packed_tokens"
+            copies = (Input("mixture", ("copies",)),)
         if not by_repository:
             files = Input("corpus", ("row_id", "content_id", "content"))
-            return [Map("tokenize", (blocks,), shards, (files,), transforms=(encode,), reduce=pack, balance=balance)]
-        named = ("row_id", "repo", "path", "language")
-        encoded = (*named, *Imports.adds.names, *encode.adds.names)
+            return [
+                Map(
+                    "tokenize",
+                    (blocks,),
+                    shards,
+                    (files, *copies),
+                    transforms=transforms,
+                    reduce=pack,
+                    balance=(counted, "token_count"),
+                )
+            ]
+        encoded = _distinct((*pack.reads, counted))
         return [
             Map(
                 "tokenize",
                 (Output("_work/encoded", encoded, format="arrow", file_name="part-{shard:05d}.arrow"),),
                 shards,
-                (Input("corpus", (*named, "content_id", "content")),),
-                transforms=(encode, Imports()),
+                (Input("corpus", ("row_id", "repo", "path", "language", "content_id", "content")), *copies),
+                transforms=(*transforms, Imports()),
             ),
             Map(
                 "pack",
@@ -720,7 +786,7 @@ class _Curation:
                 (Input("_work/encoded", encoded),),
                 reduce=pack,
                 gathered_by="repo",
-                balance=balance,
+                balance=(counted, "token_count"),
             ),
         ]
 

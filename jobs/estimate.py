@@ -80,6 +80,8 @@ STEPS = {
     "instructions": Cost(),
     "corpus_size": Cost(),
     "tokenizer": Cost(),
+    "mixture": Cost(seconds=0.3, sent=30),
+    "home_mixture": Cost(seconds=0.3, sent=20, rows=1),
     "tokenize": Cost(seconds=40, written=0.21),
     "pack": Cost(seconds=1, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),

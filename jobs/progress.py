@@ -35,6 +35,12 @@ class StepProgress:
         return self.rows is not None
 
 
+def makes(store: Store, dataset: str) -> bool:
+    """Whether the run in a location makes a dataset: what another recipe has left there does not count."""
+    run = store.read_json(RUN)
+    return run is not None and any(dataset in step["outputs"] for step in run["steps"])
+
+
 def progress(store: Store) -> list[StepProgress]:
     """The steps of the run in a location, in order. Raises MissingDataset where there is no run."""
     run = store.read_json(RUN)

@@ -252,6 +252,27 @@ class FimBlock(Block):
     spm_rate: float = Field(default=0.5, ge=0, le=1)
 
 
+class MixtureBlock(Block):
+    """Shares of languages, or of sources by number, in the tokens: weights, or sizes to the power `temperature`."""
+
+    by: Literal["language", "source"]
+    weights: dict[str | int, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    temperature: float | None = None
+
+    @field_validator("temperature")
+    @classmethod
+    def _flattens(cls, temperature: float | None) -> float | None:
+        if temperature is not None and not 0 <= temperature <= 1:
+            raise ValueError("the exponent of the sizes lies between 0 and 1; where a paper divides by T, it is 1 / T")
+        return temperature
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "MixtureBlock":
+        if (self.temperature is None) == (not any(self.weights.values())):
+            raise ValueError("name either weights, one of them above 0, or a temperature")
+        return self
+
+
 class TokenizeBlock(Block):
     """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json).
 
@@ -265,6 +286,7 @@ class TokenizeBlock(Block):
     sample_bytes: int = Field(default=32 << 20, gt=0)
     fim: FimBlock = FimBlock()
     order: Literal["shuffled", "repository"] = "shuffled"
+    mixture: MixtureBlock | None = None
 
 
 class DialogueBlock(Block):
@@ -351,6 +373,15 @@ class Recipe(Block):
         asks = self.popularity.min_stars is not None and not self.repositories
         if asks and not any(isinstance(source, tables) for source in self.sources):
             raise ValueError("popularity.min_stars needs repositories, or a source with a column of stars")
+        return self
+
+    @model_validator(mode="after")
+    def _mixed_sources_exist(self) -> "Recipe":
+        mixture, last = self.tokenize.mixture, len(self.sources) - 1
+        if mixture and mixture.by == "source":
+            for number in mixture.weights:
+                if not str(number).isdecimal() or int(number) > last:
+                    raise ValueError(f"tokenize.mixture.weights: {number} is no number of a source, 0 to {last}")
         return self
 
     def increment(self, since: date) -> "Recipe":

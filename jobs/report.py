@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.progress import makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import CAPPED
 from transforms.license_inheritance import NOT_ALL_HEARD
@@ -134,6 +135,8 @@ def summarize(store: Store) -> dict[str, Any]:
     - `repositories`: `rows` (their number), `kept` (those with a kept file), `largest` by files
     - `corpus`: rows, bytes on storage, shards, format
     - `tokens`: blocks, block, tokens (padding of last blocks too), bytes; null where the run made none
+    - `mixture` of the corpus in the tokens: files of it, how many it left out, copies of the others; `groups` (group,
+      files, left_out, copies, bytes as read, and bytes of all copies as `packed`), largest first; null without one
     - `tokenizer`: vocabulary (null where it has no tokenizer.json), files; null where the run made none
     - `complete`: false where names took more than `MOST_BYTES`, so that the rarest were let go
     - `fingerprint`, `code`: of the step that wrote the ledger
@@ -155,6 +158,7 @@ def summarize(store: Store) -> dict[str, Any]:
             "format": corpus.format,
         },
         "tokens": _tokens(store.manifest("tokens")),
+        "mixture": _mixture(store, corpus),
         "tokenizer": _tokenizer(store, store.manifest("tokenizer")),
         "fingerprint": ledger.fingerprint,
         "code": ledger.code,
@@ -416,6 +420,32 @@ def _tokens(manifest: Manifest | None) -> dict[str, int] | None:
     kind = next(entry["type"] for entry in manifest.schema if entry["name"] == "tokens")
     block = int(kind.rpartition("[")[2].removesuffix("]"))
     return {"blocks": manifest.rows, "block": block, "tokens": manifest.rows * block, "bytes": manifest.bytes}
+
+
+def _mixture(store: Store, corpus: Manifest) -> dict[str, Any] | None:
+    """Raises ValueError where a file of the corpus is neither packed nor left out."""
+    if not makes(store, "mixture"):
+        return None
+    sums = ("rows", "left_out", "copies", "bytes", "packed")
+    totals = Totals(("group",), sums)
+    for table in _batches(store, "mixture", ("group", "size", "copies")):
+        copies = pc.cast(table["copies"], pa.int64())
+        table = table.drop_columns(["copies"])
+        totals.add(
+            _with_counts(
+                table,
+                rows=pa.repeat(pa.scalar(1), table.num_rows),
+                left_out=pc.cast(pc.equal(copies, 0), pa.int64()),
+                copies=copies,
+                bytes=table["size"],
+                packed=pc.multiply(table["size"], copies),
+            )
+        )
+    groups = [_without(entry, "rows") | {"files": entry["rows"]} for entry in totals.table().to_pylist()]
+    told = {name: sum(entry[name] for entry in groups) for name in ("files", "left_out", "copies")}
+    if told["files"] != corpus.rows:
+        raise ValueError(f"the mixture tells of {told['files']:,} files, the corpus holds {corpus.rows:,}")
+    return told | {"groups": groups}
 
 
 def _tokenizer(store: Store, manifest: Manifest | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.progress import RUN
+from jobs.progress import RUN, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import COPIES, LEDGER
 from transforms.fill_in_the_middle import FillInTheMiddle
@@ -29,11 +29,30 @@ def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
     before = 0
     ledger = store.committed("ledger")
     for shard in range(len(ledger.shards)):
+        kept = 0
         for batch in store.read("ledger", shard, tuple(LEDGER.names)):
             name = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
             for row in pc.indices_nonzero(pc.equal(name, file)).to_pylist():
-                yield batch.slice(row, 1).to_pylist()[0] | {"measures": _measures(store, before + row)}
+                [fate] = batch.slice(row, 1).to_pylist()
+                measures = _measures(store, before + row)
+                if fate["decision"] == "kept":
+                    measures |= _mixed(store, shard, kept + _count_kept(batch.slice(0, row)))
+                yield fate | {"measures": measures}
             before += batch.num_rows
+            kept += _count_kept(batch)
+
+
+def _count_kept(batch: pa.RecordBatch) -> int:
+    return pc.sum(pc.equal(batch.column("decision"), "kept")).as_py() or 0
+
+
+def _mixed(store: Store, shard: int, row: int) -> dict[str, Any]:
+    """How often the recipe's mixture packs a row of the corpus, which has the ledger's kept rows, shard by shard."""
+    if not makes(store, "mixture"):
+        return {}
+    [batch] = store.read("mixture", shard, ("group", "copies"), (row, row + 1))
+    [told] = batch.to_pylist()
+    return {"mixture": f"{told['copies']} copies in tokens, as {told['group']}"}
 
 
 @dataclass(frozen=True)

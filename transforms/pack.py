@@ -9,6 +9,7 @@ its documents one after the other, and each block tells which documents its toke
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.dependencies import dependency_order
 from transforms.draws import draw, shuffled
+from transforms.mixture import COPIES
 from transforms.tokenizer import token_type
 
 
@@ -40,7 +42,8 @@ class Pack:
     """Cuts a shard's documents, in an order shuffled by `seed`, into blocks of `block` tokens.
 
     With `by_repository` the repositories are shuffled, and each one's documents follow one another, after those that
-    they import (see `dependency_order`); the shard must have all of them.
+    they import (see `dependency_order`); the shard must have all of them. With `repeats` a document is packed as often
+    as its `copies` say.
 
     Each document's tokens end with end-of-text (see `Encode`), and so does the last block, which is filled up
     with it. Rows without tokens (null) are left out. The batch must be the whole shard; its order is of no
@@ -51,11 +54,12 @@ class Pack:
     vocabulary: int = 1 << 16
     seed: int = 0
     by_repository: bool = False
+    repeats: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
         order = ("repo", "path", "language", "imports") if self.by_repository else ("content_id",)
-        return ("tokens", "row_id", *order)
+        return ("tokens", "row_id", *order, *((COPIES.name,) if self.repeats else ()))
 
     @property
     def schema(self) -> pa.Schema:
@@ -72,20 +76,31 @@ class Pack:
         return pack
 
     def _documents(self, batch: pa.RecordBatch) -> np.ndarray:
-        return shuffled(draw(batch.column("content_id"), self.seed), batch.column("row_id").to_numpy())
+        """Rows of the batch in their order, some not at all and some again."""
+        draws, documents = draw(batch.column("content_id"), self.seed), batch.column("row_id").to_numpy()
+        if not self.repeats:
+            return shuffled(draws, documents)
+        copies = batch.column(COPIES.name).to_numpy()
+        rows = np.repeat(np.arange(len(copies)), copies)
+        return rows[shuffled(draws[rows], documents[rows], places_in_runs(copies))]
 
     def _repositories(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Rows of the batch, by repository."""
+        """The same, by repository. What is repeated comes in rounds, each with every repository at most once."""
         rows = pc.sort_indices(batch, sort_keys=[("repo", "ascending"), ("path", "ascending"), ("row_id", "ascending")])
         repos = pc.run_end_encode(batch.column("repo").take(rows))
-        names, ends = repos.values, repos.run_ends.to_numpy()
+        bounds = pairwise([0, *repos.run_ends.to_pylist()])
         columns = [batch.column(name).take(rows) for name in ("path", "language", "imports")]
-        order = [np.empty(0, np.int64)]
-        for place in shuffled(draw(names, self.seed), np.arange(len(names))).tolist():
-            low = int(ends[place - 1]) if place else 0
-            files = [column.slice(low, int(ends[place]) - low).to_pylist() for column in columns]
-            order.append(low + np.array(dependency_order(names[place].as_py(), *files)))
-        return rows.to_numpy()[np.concatenate(order)]
+        files = []
+        for repo, (low, high) in zip(repos.values.to_pylist(), bounds, strict=True):
+            order = dependency_order(repo, *(column.slice(low, high - low).to_pylist() for column in columns))
+            files.append(rows.to_numpy()[low:high][order].astype(np.int64))
+        draws, numbers = draw(repos.values, self.seed), np.arange(len(files))
+        copies = batch.column(COPIES.name).to_numpy() if self.repeats else np.ones(batch.num_rows, np.int32)
+        rounds = [np.empty(0, np.int64)]
+        for number in range(copies.max(initial=0)):
+            order = shuffled(draws, numbers, np.full(len(files), number))
+            rounds += [files[repo][copies[files[repo]] > number] for repo in order]
+        return np.concatenate(rounds)
 
     def _blocks(self, stream: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> pa.RecordBatch:
         blocks = len(stream) // self.block
@@ -128,16 +143,21 @@ def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.
     first = begins // block
     touched = (ends - 1) // block - first + 1
     documents = np.repeat(np.arange(len(lengths)), touched)
-    blocks = first[documents] + np.arange(len(documents)) - (np.cumsum(touched) - touched)[documents]
+    blocks = first[documents] + places_in_runs(touched)
     return blocks, documents, begins[documents] - blocks * block
+
+
+def places_in_runs(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, 2, … within each of some runs of these lengths, one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 @dataclass(frozen=True)
 class ShuffleBlocks:
     """Orders the blocks of a shard by `seed`.
 
-    A block is named by its first token, which no other block holds: a document and a place in it. The order
-    is made from these names, so it does not matter in which order the blocks came.
+    A block is named by its first token: a document and a place in it. The order is made from these names, so it does
+    not matter in which order the blocks came, but for those that a mixture's copies of a document give one name.
     """
 
     block: int = 2048
