@@ -5,13 +5,14 @@ Folders with a leading underscore are the plan's own; the others are public.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from jobs.against import SIGNATURES, earlier_license_texts, earlier_signatures
+from jobs.progress import TEXT
 from jobs.recipe import (
     ArchiveSource,
     BigQuerySource,
@@ -101,12 +102,15 @@ from transforms.tokenizer import (
 )
 from transforms.toxicity import Toxicity
 
+Part = TypeVar("Part", Input, Output)
+
 SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
 BEST_FIRST = ("ineligible", "forked", "license_rank", "star_rank", "age_rank", "repo", "path")
 """The order in which the survivor of like files is chosen."""
+TOKENIZER_STEPS = ("corpus_size", "tokenizer")
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
 NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
@@ -117,7 +121,25 @@ def curation(recipe: Recipe) -> Plan:
 
     Raises SourceError for a mistake in a source, RecipeError for one in the recipe.
     """
-    return Plan.of(*_Curation.of(recipe).steps())
+    steps = _Curation.of(recipe).steps()
+    if recipe.tokenize.text.sources:
+        text = _Curation.of(recipe.of_text()).steps()
+        steps += [_of_text(step) for step in text if step.name not in TOKENIZER_STEPS]
+    return Plan.of(*steps)
+
+
+def _of_text(step: Step) -> Step:
+    """A step of the text's own: its name, and those of all datasets but the tokenizer, begin with `text_`."""
+    if isinstance(step, Map):
+        inputs, outputs = tuple(map(_text_dataset, step.inputs)), tuple(map(_text_dataset, step.outputs))
+        return replace(step, name=f"{TEXT}{step.name}", inputs=inputs, outputs=outputs)
+    emits = tuple(replace(emit, inputs=tuple(map(_text_dataset, emit.inputs))) for emit in step.emits)
+    return replace(step, name=f"{TEXT}{step.name}", emits=emits, output=_text_dataset(step.output))
+
+
+def _text_dataset(part: Part) -> Part:
+    folder, work, name = part.dataset.rpartition("_work/")
+    return replace(part, dataset=f"{folder}{work}{TEXT}{name}")
 
 
 @dataclass(frozen=True)

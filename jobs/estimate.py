@@ -7,6 +7,7 @@ with the text, with the number of files, and with the payloads that each split s
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobs.progress import TEXT
 from pipeline.plan import Map, Plan, Shuffle
 from pipeline.sources.bigquery import DAYS_KEPT, queries
 
@@ -103,13 +104,13 @@ class Size:
     partitions: int
 
     @staticmethod
-    def of(plan: Plan) -> "Size":
-        """What the plan's sources hold, as far as a listing tells."""
-        first = plan.steps[0]
-        assert isinstance(first, Map)
-        text = sum(split.size for split in first.splits)
-        spread = [step.partitions for step in plan.steps if isinstance(step, Shuffle) and not step.homeward]
-        return Size(text, text // BYTES_A_FILE, len(first.splits), max(spread, default=1))
+    def of(plan: Plan, kind: str = "") -> "Size":
+        """What the plan's sources hold, or with `TEXT` those of its text, as far as a listing tells."""
+        steps = [step for step in plan.steps if step.name.startswith(TEXT) == bool(kind)]
+        splits = next((step.splits for step in steps if isinstance(step, Map)), ())
+        text = sum(split.size for split in splits)
+        spread = [step.partitions for step in steps if isinstance(step, Shuffle) and not step.homeward]
+        return Size(text, text // BYTES_A_FILE, len(splits), max(spread, default=1))
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,19 @@ class Estimate:
     stored: float
     memory: float
 
+    def __add__(self, other: "Estimate") -> "Estimate":
+        """Of two plans, one after the other."""
+        sums = (
+            getattr(self, name) + getattr(other, name) for name in ("core_seconds", "shuffled", "payloads", "stored")
+        )
+        return Estimate(*sums, max(self.memory, other.memory))
+
     @staticmethod
-    def of(plan: Plan, size: Size | None = None) -> "Estimate":
-        """Of a plan's steps, for its sources or for a corpus of another size."""
-        size = size or Size.of(plan)
-        costs = {step.name: STEPS[step.name] for step in plan.steps}
+    def of(plan: Plan, size: Size | None = None, kind: str = "") -> "Estimate":
+        """Of a plan's steps, for its sources or for a corpus of another size; with `TEXT` of those for its text."""
+        size = size or Size.of(plan, kind)
+        named = {step.name: step.name.removeprefix(TEXT) for step in plan.steps}
+        costs = {name: STEPS[name] for whole, name in named.items() if (whole != name) == bool(kind)}
         # Each split sends a payload to each partition, as far as its rows go.
         payloads = sum(min(size.splits * size.partitions, cost.rows * size.files) for cost in costs.values())
         sent = sum(cost.sent for cost in costs.values()) * size.files
@@ -159,9 +168,11 @@ class Estimate:
 
 def told(plan: Plan, cores: int) -> Iterator[str]:
     """The estimate as lines for people: size, time, memory, storage, cost."""
-    size, made = Size.of(plan), Estimate.of(plan)
+    size, text = Size.of(plan), Size.of(plan, TEXT)
+    made = Estimate.of(plan) + Estimate.of(plan, kind=TEXT) if text.splits else Estimate.of(plan)
     low, high = (share * made.core_seconds for share in SPREAD)
-    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits"
+    beside = f", and {text.text / 1e6:,.0f} MB of tokenize.text in {text.splits}" if text.splits else ""
+    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits{beside}"
     yield (
         f"about {_hours(low)} to {_hours(high)} of core time, on {cores} cores {_hours(low / cores)} to "
         f"{_hours(high / cores)}; {made.memory / 1e9:,.1f} GB of memory for the largest worker"

@@ -14,6 +14,8 @@ from pipeline.sources.files import reason
 from pipeline.storage import PROGRESS, MissingDataset, Store
 
 RUN = "_run.json"
+TEXT = "text_"
+"""How the steps and datasets of `tokenize.text` begin."""
 POLL_SECONDS = 0.5
 REMOTE_POLL_SECONDS = 15
 """Looking costs some requests a step on an object store."""

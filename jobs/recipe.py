@@ -106,6 +106,11 @@ SourceBlock = Annotated[
 ]
 
 
+TextSource = Annotated[
+    ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource, Field(discriminator="kind")
+]
+
+
 class GhArchiveEvents(Block):
     """Hours of GH Archive (2024-01-01-0.json.gz, …): stars, forks and age of the files' repositories."""
 
@@ -245,6 +250,12 @@ class DecontaminateBlock(Block):
     benchmarks: list[str] = ["humaneval"]
 
 
+class TextBlock(Block):
+    """Natural language, for a first stage of training: it has datasets of its own, and the tokenizer of the code."""
+
+    sources: list[TextSource] = []
+
+
 class FimBlock(Block):
     """Fill-in-the-middle: share of the files whose middle is put last, and of these the share in the order SPM."""
 
@@ -287,6 +298,13 @@ class TokenizeBlock(Block):
     fim: FimBlock = FimBlock()
     order: Literal["shuffled", "repository"] = "shuffled"
     mixture: MixtureBlock | None = None
+    text: TextBlock = TextBlock()
+
+    @model_validator(mode="after")
+    def _text_is_tokenized(self) -> "TokenizeBlock":
+        if self.text.sources and not self.enabled:
+            raise ValueError("text needs tokenize to be enabled")
+        return self
 
 
 class DialogueBlock(Block):
@@ -394,13 +412,34 @@ class Recipe(Block):
         ]
         return self.model_copy(update={"sources": sources})
 
+    def of_text(self) -> "Recipe":
+        """The recipe of the text's own datasets: no rules for code, no licences, no toxicity of comments."""
+        return self.model_copy(
+            update={
+                "sources": self.tokenize.text.sources,
+                "repositories": [],
+                "languages": LanguagesBlock(keep="all"),
+                "license": LicenseBlock(enabled=False),
+                "quality": QualityBlock(enabled=False),
+                "popularity": PopularityBlock(),
+                "dedup": DedupBlock(
+                    exact=self.dedup.exact, near=self.dedup.near, repositories=RepositoriesBlock(enabled=False)
+                ),
+                "toxicity": ToxicityBlock(enabled=False),
+                "tokenize": self.tokenize.model_copy(
+                    update={"text": TextBlock(), "order": "shuffled", "mixture": None}
+                ),
+                "dialogue": DialogueBlock(enabled=False),
+            }
+        )
+
     def identity(self) -> dict[str, Any]:
         """Everything that shapes the data: two runs with the same identity may share an output location.
 
         Addresses are without login and options.
         """
         told, tokenizer = json.loads(self.model_dump_json(exclude={"engine", "failures"})), self.tokenize.tokenizer
-        for source in told["sources"]:
+        for source in told["sources"] + told["tokenize"]["text"]["sources"]:
             source |= {"uri": shown(source["uri"])} if "uri" in source else {}
         told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)
         for block in ("dedup", "license"):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.progress import makes
+from jobs.progress import TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import CAPPED
 from transforms.license_inheritance import NOT_ALL_HEARD
@@ -138,6 +138,7 @@ def summarize(store: Store) -> dict[str, Any]:
     - `mixture` of the corpus in the tokens: files of it, how many it left out, copies of the others; `groups` (group,
       files, left_out, copies, bytes as read, and bytes of all copies as `packed`), largest first; null without one
     - `tokenizer`: vocabulary (null where it has no tokenizer.json), files; null where the run made none
+    - `text` of `tokenize.text`: rows, kept, dropped, failed, bytes, bytes_kept, reasons, tokens, as above; null without
     - `complete`: false where names took more than `MOST_BYTES`, so that the rarest were let go
     - `fingerprint`, `code`: of the step that wrote the ledger
     """
@@ -159,6 +160,7 @@ def summarize(store: Store) -> dict[str, Any]:
         },
         "tokens": _tokens(store.manifest("tokens")),
         "mixture": _mixture(store, corpus),
+        "text": _text(store),
         "tokenizer": _tokenizer(store, store.manifest("tokenizer")),
         "fingerprint": ledger.fingerprint,
         "code": ledger.code,
@@ -234,11 +236,11 @@ def _with_counts(table: pa.Table, **counts: Any) -> pa.Table:
     return table
 
 
-def _fates(store: Store) -> dict[str, Any]:
+def _fates(store: Store, ledger: str = "ledger") -> dict[str, Any]:
     """What the ledger tells: fates, languages, repositories, and which files stand for others."""
     fates, languages, repositories = Totals(("decision", "reason")), Totals(("language",)), Totals(("repo",))
     survivors = Totals(("survivor",), ("rows", "exact", "near", "bytes"))
-    for table in _batches(store, "ledger", ("repo", "size", "language", "decision", "reason", "survivor")):
+    for table in _batches(store, ledger, ("repo", "size", "language", "decision", "reason", "survivor")):
         kept = pc.equal(table["decision"], "kept")
         table = _with_counts(
             table,
@@ -446,6 +448,19 @@ def _mixture(store: Store, corpus: Manifest) -> dict[str, Any] | None:
     if told["files"] != corpus.rows:
         raise ValueError(f"the mixture tells of {told['files']:,} files, the corpus holds {corpus.rows:,}")
     return told | {"groups": groups}
+
+
+def _text(store: Store) -> dict[str, Any] | None:
+    """Raises ValueError where its rows do not add up."""
+    if not makes(store, f"{TEXT}ledger"):
+        return None
+    fates = _fates(store, f"{TEXT}ledger")
+    names = ("rows", "kept", "dropped", "failed", "bytes", "bytes_kept", "reasons")
+    told = {name: fates[name] for name in names}
+    kept = store.committed(f"{TEXT}corpus").rows
+    if told["kept"] != kept or told["rows"] != kept + told["dropped"] + told["failed"]:
+        raise ValueError(f"the text's ledger of {told['rows']:,} rows does not add up: {kept:,} are in its corpus")
+    return told | {"tokens": _tokens(store.manifest(f"{TEXT}tokens"))}
 
 
 def _tokenizer(store: Store, manifest: Manifest | None) -> dict[str, Any] | None:

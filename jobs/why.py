@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.progress import RUN, makes
+from jobs.progress import RUN, TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import COPIES, LEDGER
 from transforms.fill_in_the_middle import FillInTheMiddle
@@ -23,19 +23,25 @@ HIDDEN = frozenset({"content", "failed", "minhash", "row_id", "pii"})
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
     """Every ledger row whose `repo/path` is `file`, with the measures and evidence of the other datasets.
 
-    There is more than one where two sources hold the same repository. Raises MissingDataset where the ledger
-    is not whole yet.
+    There is more than one where two sources hold the same repository; rows of `tokenize.text` come last. Raises
+    MissingDataset where the ledger is not whole yet.
     """
+    yield from _fates(store, file, "")
+    if makes(store, f"{TEXT}ledger"):
+        yield from _fates(store, file, TEXT)
+
+
+def _fates(store: Store, file: str, kind: str) -> Iterator[dict[str, Any]]:
     before = 0
-    ledger = store.committed("ledger")
+    ledger = store.committed(f"{kind}ledger")
     for shard in range(len(ledger.shards)):
         kept = 0
-        for batch in store.read("ledger", shard, tuple(LEDGER.names)):
+        for batch in store.read(f"{kind}ledger", shard, tuple(LEDGER.names)):
             name = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
             for row in pc.indices_nonzero(pc.equal(name, file)).to_pylist():
                 [fate] = batch.slice(row, 1).to_pylist()
-                measures = _measures(store, before + row)
-                if fate["decision"] == "kept":
+                measures = _measures(store, before + row, kind)
+                if fate["decision"] == "kept" and not kind:
                     measures |= _mixed(store, shard, kept + _count_kept(batch.slice(0, row)))
                 yield fate | {"measures": measures}
             before += batch.num_rows
@@ -70,16 +76,18 @@ class Token:
     """Where in the file it stands, if fill-in-the-middle has rearranged that."""
 
 
-def token(store: Store, block: int, offset: int) -> Token:
+def token(store: Store, block: int, offset: int, kind: str = "") -> Token:
     """The token `offset` of a block, the blocks counted over the shards of `tokens` in order, both from 0.
 
-    Raises LookupError where there is no such token, FileNotFoundError where the tokens are not whole yet.
+    `kind` is empty, or `TEXT` for those of `text_tokens`. Raises LookupError where there is no such token,
+    FileNotFoundError where the tokens are not whole yet.
     """
-    manifest = store.committed("tokens")
+    dataset = f"{kind}tokens"
+    manifest = store.committed(dataset)
     if not 0 <= block < manifest.rows:
-        raise LookupError(f"there is no block {block}; {store.address('tokens')} has {manifest.rows:,}, from 0 on")
+        raise LookupError(f"there is no block {block}; {store.address(dataset)} has {manifest.rows:,}, from 0 on")
     shard, row = _find(manifest, block)
-    [batch] = store.read("tokens", shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
+    [batch] = store.read(dataset, shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
     [packed] = batch.to_pylist()
     if not 0 <= offset < packed["token_count"]:
         padding = len(packed["tokens"]) - packed["token_count"]
@@ -87,7 +95,7 @@ def token(store: Store, block: int, offset: int) -> Token:
         raise LookupError(f"there is no token {offset} in block {block}, which has {told}")
     entry = bisect_right(packed["starts"], offset) - 1
     shard, row = packed["documents"][entry] >> ROW_BITS, packed["documents"][entry] & ((1 << ROW_BITS) - 1)
-    [document] = store.read("corpus", shard, ("repo", "path", "content_id", "content"), (row, row + 1))
+    [document] = store.read(f"{kind}corpus", shard, ("repo", "path", "content_id", "content"), (row, row + 1))
     [file] = document.to_pylist()
     tokenizer = _tokenizer(store)
     found, place, content = packed["tokens"][offset], offset - packed["starts"][entry], file.pop("content")
@@ -132,12 +140,13 @@ def _find(manifest: Manifest, row: int) -> tuple[int, int]:
     raise IndexError(row)
 
 
-def _measures(store: Store, row: int) -> dict[str, Any]:
+def _measures(store: Store, row: int, kind: str) -> dict[str, Any]:
     """The ledger keeps the order of `files`, so the n-th row of one is the n-th of the other."""
-    shard, row = _find(store.committed("files"), row)
+    shard, row = _find(store.committed(f"{kind}files"), row)
     found: dict[str, Any] = {}
-    for dataset in ("files", "measures", "copies", "popularity"):
-        if dataset == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
+    for name in ("files", "measures", "copies", "popularity"):
+        dataset = f"{kind}{name}"
+        if name == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
             continue
         columns = [entry["name"] for entry in store.committed(dataset).schema]
         shown = tuple(name for name in columns if name not in HIDDEN and name not in LEDGER.names)
