@@ -172,16 +172,18 @@ def status(out: str) -> None:
 @click.argument("out")
 @click.argument("file", metavar="REPO/PATH", required=False)
 @click.option("--token", type=(int, int), metavar="BLOCK OFFSET", help="The file that this token of tokens/ is from.")
-@click.option("--text", is_flag=True, help="With --token: of text_tokens/.")
-def why_(out: str, file: str | None, token: tuple[int, int] | None, text: bool) -> None:
+@click.option("--text", "of_text", is_flag=True, help="With --token: of text_tokens/.")
+def why_(out: str, file: str | None, token: tuple[int, int] | None, of_text: bool) -> None:
     """Tells what became of a file of the run in OUT, and why.
 
     BLOCK is counted over the shards of OUT/tokens in order, OFFSET in the block, both from 0.
     """
-    if (file is None) == (token is None):
-        raise click.UsageError("name a file as REPO/PATH, or a token with --token BLOCK OFFSET")
+    if (file is None) == (token is None) or (of_text and not token):
+        raise click.UsageError(
+            "name a file as REPO/PATH, or a token with --token BLOCK OFFSET, and --text if it is text"
+        )
     store = Store(out)
-    found = _fates_of_token(store, *token, TEXT if text else "") if token else _fates_of_file(store, file or "")
+    found = _fates_of_token(store, *token, TEXT if of_text else "") if token else _fates_of_file(store, file or "")
     for fate in found:
         for label, text in why.tell(fate):
             click.echo(f"{label:<18} {text}")

@@ -5,7 +5,9 @@ with the text, with the number of files, and with the payloads that each split s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 from jobs.progress import TEXT
 from pipeline.plan import Map, Plan, Shuffle
@@ -84,14 +86,15 @@ STEPS = {
     "mixture": Cost(seconds=0.3, sent=30),
     "home_mixture": Cost(seconds=0.3, sent=20, rows=1),
     "tokenize": Cost(seconds=40, written=0.21),
-    "pack": Cost(seconds=1, written=0.21),
+    "pack": Cost(seconds=24, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),
 }
 """From tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). Set by hand: the
-seconds of steps too quick to measure there (`shared`, `pairs`, `families`, `forest`, `components`, `shuffle`), `ingest`
-without an archive that was decompressed nine times, and all `rows`, which follow from the plan. `tokenize` and
-`dialogue` are from the speed of their transforms on what is kept; `popularity` is taken to cost what `license` does,
-and the archives of events are not counted. What a run pays once, such as training the tokenizer, is `START_SECONDS`."""
+seconds of steps too quick to measure there (`shared`, `pairs`, `families`, `forest`, `components`, `shuffle`) or not in
+every plan (`mixture`, `pack`), `ingest` without an archive that was decompressed nine times, and all `rows`, which
+follow from the plan. `tokenize`, `pack` (with the reading of imports) and `dialogue` are from the speed of their
+transforms on what is kept; `popularity` is taken to cost what `license` does, and the archives of events are not
+counted. What a run pays once, such as training the tokenizer, is `START_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,13 @@ class Size:
     partitions: int
 
     @staticmethod
-    def of(plan: Plan, kind: str = "") -> "Size":
-        """What the plan's sources hold, or with `TEXT` those of its text, as far as a listing tells."""
-        steps = [step for step in plan.steps if step.name.startswith(TEXT) == bool(kind)]
-        splits = next((step.splits for step in steps if isinstance(step, Map)), ())
-        text = sum(split.size for split in splits)
-        spread = [step.partitions for step in steps if isinstance(step, Shuffle) and not step.homeward]
-        return Size(text, text // BYTES_A_FILE, len(splits), max(spread, default=1))
+    def of(plan: Plan) -> "Size":
+        """What the plan's sources hold, as far as a listing tells."""
+        first = plan.steps[0]
+        assert isinstance(first, Map)
+        text = sum(split.size for split in first.splits)
+        spread = [step.partitions for step in plan.steps if isinstance(step, Shuffle) and not step.homeward]
+        return Size(text, text // BYTES_A_FILE, len(first.splits), max(spread, default=1))
 
 
 @dataclass(frozen=True)
@@ -123,19 +126,11 @@ class Estimate:
     stored: float
     memory: float
 
-    def __add__(self, other: "Estimate") -> "Estimate":
-        """Of two plans, one after the other."""
-        sums = (
-            getattr(self, name) + getattr(other, name) for name in ("core_seconds", "shuffled", "payloads", "stored")
-        )
-        return Estimate(*sums, max(self.memory, other.memory))
-
     @staticmethod
-    def of(plan: Plan, size: Size | None = None, kind: str = "") -> "Estimate":
-        """Of a plan's steps, for its sources or for a corpus of another size; with `TEXT` of those for its text."""
-        size = size or Size.of(plan, kind)
-        named = {step.name: step.name.removeprefix(TEXT) for step in plan.steps}
-        costs = {name: STEPS[name] for whole, name in named.items() if (whole != name) == bool(kind)}
+    def of(plan: Plan, size: Size | None = None) -> "Estimate":
+        """Of a plan's steps, for its sources or for a corpus of another size."""
+        size = size or Size.of(plan)
+        costs = {step.name: STEPS[step.name] for step in plan.steps}
         # Each split sends a payload to each partition, as far as its rows go.
         payloads = sum(min(size.splits * size.partitions, cost.rows * size.files) for cost in costs.values())
         sent = sum(cost.sent for cost in costs.values()) * size.files
@@ -147,6 +142,16 @@ class Estimate:
             payloads=payloads,
             stored=sum(cost.written for cost in costs.values()) * size.text,
             memory=WORKER_BYTES + max(matching, folds, SENDING_BYTES * size.partitions),
+        )
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        """Of one plan after another."""
+        return Estimate(
+            core_seconds=self.core_seconds + other.core_seconds,
+            shuffled=self.shuffled + other.shuffled,
+            payloads=self.payloads + other.payloads,
+            stored=self.stored + other.stored,
+            memory=max(self.memory, other.memory),
         )
 
     @property
@@ -166,13 +171,20 @@ class Estimate:
         return self.stored / 1e9 * STORED_GB_MONTH
 
 
+def parts(plan: Plan) -> list[Plan]:
+    """What the plan does for the code and, under the names of the same steps, what it does for `tokenize.text`."""
+    code = tuple(step for step in plan.steps if not step.name.startswith(TEXT))
+    text = tuple(replace(step, name=step.name.removeprefix(TEXT)) for step in plan.steps if step not in code)
+    return [Plan(steps, plan.schemas, plan.fingerprints) for steps in (code, text) if steps]
+
+
 def told(plan: Plan, cores: int) -> Iterator[str]:
     """The estimate as lines for people: size, time, memory, storage, cost."""
-    size, text = Size.of(plan), Size.of(plan, TEXT)
-    made = Estimate.of(plan) + Estimate.of(plan, kind=TEXT) if text.splits else Estimate.of(plan)
+    made = reduce(add, (Estimate.of(part) for part in parts(plan)))
+    size, *beside = [Size.of(part) for part in parts(plan)]
+    text = "".join(f", and {part.text / 1e6:,.0f} MB in {part.splits} for tokenize.text" for part in beside)
     low, high = (share * made.core_seconds for share in SPREAD)
-    beside = f", and {text.text / 1e6:,.0f} MB of tokenize.text in {text.splits}" if text.splits else ""
-    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits{beside}"
+    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits{text}"
     yield (
         f"about {_hours(low)} to {_hours(high)} of core time, on {cores} cores {_hours(low / cores)} to "
         f"{_hours(high / cores)}; {made.memory / 1e9:,.1f} GB of memory for the largest worker"

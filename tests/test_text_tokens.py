@@ -123,6 +123,12 @@ def test_its_tokens_are_of_the_codes_tokenizer_and_lead_back(store: Store) -> No
     assert "kept" in done.output
 
 
+def test_the_plan_tells_what_text_adds(folder: Path, store: Store) -> None:
+    lines = CliRunner().invoke(cli, ["plan", str(folder / "recipe.yaml")]).output
+    assert "map      text_tokenize -> _work/text_blocks (2 shards)" in lines
+    assert "MB in 2 for tokenize.text" in lines
+
+
 def test_beam_gives_the_same_bytes(folder: Path, store: Store) -> None:
     other = Store(str(folder / "beam"))
     run(recipe(folder, "engine.kind=beam", "engine.workers=2"), other)

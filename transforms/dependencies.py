@@ -147,8 +147,9 @@ def dependency_order(
     tree = Tree([paths[number] for number in by_path])
     for file, number in enumerate(by_path):
         language = LANGUAGES.get(languages[number] or "")
-        for statement in imports[number] if language and len(paths[number]) <= LONGEST_PATH else ():
-            tree.tie(file, language.places(statement, repo, paths[number]))
+        if language and len(paths[number]) <= LONGEST_PATH:
+            for statement in imports[number]:
+                tree.tie(file, language.places(statement, repo, paths[number]))
     return [by_path[node] for node in topological_order(tree.needs) if node < len(by_path)]
 
 
