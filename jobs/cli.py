@@ -214,10 +214,11 @@ def _fates_of_token(store: Store, block: int, offset: int, kind: str) -> list[di
 @click.argument("run_out", metavar="OUT")
 @click.option("--format", "format_", type=click.Choice(list(EXPORTS)), required=True)
 @click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
-def export_tokens(run_out: str, format_: str, target: str) -> None:
+@click.option("--text", "of_text", is_flag=True, help="Those of OUT/text_tokens.")
+def export_tokens(run_out: str, format_: str, target: str, of_text: bool) -> None:
     """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
     store = Store(target)
-    blocks = EXPORTS[format_](Store(run_out), store)
+    blocks = EXPORTS[format_](Store(run_out), store, f"{TEXT}tokens" if of_text else "tokens")
     click.echo(f"{blocks:,} blocks in {store.address()}")
 
 

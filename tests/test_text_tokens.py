@@ -123,6 +123,13 @@ def test_its_tokens_are_of_the_codes_tokenizer_and_lead_back(store: Store) -> No
     assert "kept" in done.output
 
 
+def test_its_tokens_are_exported_like_the_codes(store: Store, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["export-tokens", store.uri, "--text", "--format", "mds", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert sum(shard["samples"] for shard in index["shards"]) == store.committed("text_tokens").rows
+
+
 def test_the_plan_tells_what_text_adds(folder: Path, store: Store) -> None:
     lines = CliRunner().invoke(cli, ["plan", str(folder / "recipe.yaml")]).output
     assert "map      text_tokenize -> _work/text_blocks (2 shards)" in lines
