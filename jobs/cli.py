@@ -19,7 +19,7 @@ from jobs.curate import curation
 from jobs.demo import demo
 from jobs.estimate import told
 from jobs.export_tokens import EXPORTS
-from jobs.progress import progress
+from jobs.progress import TEXT, progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run as run_recipe
@@ -127,9 +127,9 @@ def _print_result(store: Store, summary: dict) -> None:
     for entry in summary["reasons"]:
         table.add_row(entry["decision"], entry["reason"] or "", f"{entry['rows']:,}", f"{entry['bytes']:,}")
     console.print(table)
-    for dataset in ("corpus", "ledger", "tokenizer", "tokens", "report/index.html"):
+    for dataset in ("corpus", "ledger", "tokenizer", "tokens", "text_tokens", "report/index.html"):
         if store.exists(*dataset.split("/")):
-            console.print(f"{dataset.partition('/')[0]:<10} {store.address(dataset)}", soft_wrap=True, highlight=False)
+            console.print(f"{dataset.partition('/')[0]:<11} {store.address(dataset)}", soft_wrap=True, highlight=False)
 
 
 @cli.command()
@@ -172,15 +172,18 @@ def status(out: str) -> None:
 @click.argument("out")
 @click.argument("file", metavar="REPO/PATH", required=False)
 @click.option("--token", type=(int, int), metavar="BLOCK OFFSET", help="The file that this token of tokens/ is from.")
-def why_(out: str, file: str | None, token: tuple[int, int] | None) -> None:
+@click.option("--text", "of_text", is_flag=True, help="With --token: of text_tokens/.")
+def why_(out: str, file: str | None, token: tuple[int, int] | None, of_text: bool) -> None:
     """Tells what became of a file of the run in OUT, and why.
 
     BLOCK is counted over the shards of OUT/tokens in order, OFFSET in the block, both from 0.
     """
-    if (file is None) == (token is None):
-        raise click.UsageError("name a file as REPO/PATH, or a token with --token BLOCK OFFSET")
+    if (file is None) == (token is None) or (of_text and not token):
+        raise click.UsageError(
+            "name a file as REPO/PATH, or a token with --token BLOCK OFFSET, and --text if it is text"
+        )
     store = Store(out)
-    found = _fates_of_token(store, *token) if token else _fates_of_file(store, file or "")
+    found = _fates_of_token(store, *token, TEXT if of_text else "") if token else _fates_of_file(store, file or "")
     for fate in found:
         for label, text in why.tell(fate):
             click.echo(f"{label:<18} {text}")
@@ -196,9 +199,9 @@ def _fates_of_file(store: Store, file: str) -> list[dict[str, Any]]:
     return found
 
 
-def _fates_of_token(store: Store, block: int, offset: int) -> list[dict[str, Any]]:
+def _fates_of_token(store: Store, block: int, offset: int, kind: str) -> list[dict[str, Any]]:
     try:
-        token = why.token(store, block, offset)
+        token = why.token(store, block, offset, kind)
     except LookupError as error:
         raise RecipeError(f"--token: {error.args[0]}") from error
     for label, text in why.tell_token(token):
@@ -211,10 +214,11 @@ def _fates_of_token(store: Store, block: int, offset: int) -> list[dict[str, Any
 @click.argument("run_out", metavar="OUT")
 @click.option("--format", "format_", type=click.Choice(list(EXPORTS)), required=True)
 @click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
-def export_tokens(run_out: str, format_: str, target: str) -> None:
+@click.option("--text", "of_text", is_flag=True, help="Those of OUT/text_tokens.")
+def export_tokens(run_out: str, format_: str, target: str, of_text: bool) -> None:
     """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
     store = Store(target)
-    blocks = EXPORTS[format_](Store(run_out), store)
+    blocks = EXPORTS[format_](Store(run_out), store, f"{TEXT}tokens" if of_text else "tokens")
     click.echo(f"{blocks:,} blocks in {store.address()}")
 
 

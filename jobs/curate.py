@@ -5,12 +5,14 @@ Folders with a leading underscore are the plan's own; the others are public.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from jobs.against import SIGNATURES, earlier_license_texts, earlier_signatures
+from jobs.progress import TEXT
 from jobs.recipe import (
     ArchiveSource,
     BigQuerySource,
@@ -45,8 +47,10 @@ from schemas.datasets import COPIES, FAILURE, LEDGER, POPULARITY, SOURCE_ROW, fi
 from transforms.clusters import BucketEdges, Buckets, Components, SpanningForest, optimal_bands
 from transforms.conditional import Unmeasured, Where
 from transforms.decontaminate import Decontaminate, digest
+from transforms.dependencies import Imports
 from transforms.dialogue import Dialogues, Instructions, messages_of
 from transforms.families import FAMILIES, PAIRS, Families, Forks, Held, Holdings, SharedContents, SumPairs
+from transforms.fill_in_the_middle import SENTINELS, FillInTheMiddle
 from transforms.groups import GROUPS, Alone, Beside, Tied
 from transforms.language import Language
 from transforms.license import LicenseEvidence, LicensePassages, UnheardLicenses
@@ -68,6 +72,7 @@ from transforms.license_texts import (
     SendTexts,
 )
 from transforms.minhash import MinHash, ShingleSets
+from transforms.mixture import Drawn, Mixture, Origin, Packed, PackedTokens
 from transforms.near_duplicates import IS_OWN, Verdicts
 from transforms.pack import Pack, ShuffleBlocks
 from transforms.pii import FindPersonalData, Redact, Unredacted
@@ -97,12 +102,15 @@ from transforms.tokenizer import (
 )
 from transforms.toxicity import Toxicity
 
+Part = TypeVar("Part", Input, Output)
+
 SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
 BEST_FIRST = ("ineligible", "forked", "license_rank", "star_rank", "age_rank", "repo", "path")
 """The order in which the survivor of like files is chosen."""
+TOKENIZER_STEPS = ("corpus_size", "tokenizer")
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
 NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
@@ -113,7 +121,25 @@ def curation(recipe: Recipe) -> Plan:
 
     Raises SourceError for a mistake in a source, RecipeError for one in the recipe.
     """
-    return Plan.of(*_Curation.of(recipe).steps())
+    steps = _Curation.of(recipe).steps()
+    if recipe.tokenize.text.sources:
+        text = _Curation.of(recipe.of_text()).steps()
+        steps += [_of_text(step) for step in text if step.name not in TOKENIZER_STEPS]
+    return Plan.of(*steps)
+
+
+def _of_text(step: Step) -> Step:
+    """A step of the text's own: its name, and those of all datasets but the tokenizer, begin with `text_`."""
+    if isinstance(step, Map):
+        inputs, outputs = tuple(map(_text_dataset, step.inputs)), tuple(map(_text_dataset, step.outputs))
+        return replace(step, name=f"{TEXT}{step.name}", inputs=inputs, outputs=outputs)
+    emits = tuple(replace(emit, inputs=tuple(map(_text_dataset, emit.inputs))) for emit in step.emits)
+    return replace(step, name=f"{TEXT}{step.name}", emits=emits, output=_text_dataset(step.output))
+
+
+def _text_dataset(part: Part) -> Part:
+    folder, work, name = part.dataset.rpartition("_work/")
+    return replace(part, dataset=f"{folder}{work}{TEXT}{name}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +147,8 @@ class _Curation:
     recipe: Recipe
     limits: Limits
     splits: tuple[Split, ...]
+    first_shards: tuple[int, ...]
+    """The split that each source begins with."""
     partitions: int
     against: dict[str, Elsewhere]
     """Signatures that earlier runs left, by the name that the ledger gives the run."""
@@ -135,12 +163,14 @@ class _Curation:
         # Listed once in coarse splits to learn the size, then cut to it.
         size = sum(split.size for source in sources for split in source.splits(SPLIT_BYTES[1], limits))
         target = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
-        splits = tuple(split for source in sources for split in source.splits(target, limits))
+        listed = [source.splits(target, limits) for source in sources]
+        splits = tuple(split for own in listed for split in own)
+        first_shards = tuple(accumulate(map(len, listed[:-1]), initial=0))
         against, earlier = earlier_signatures(recipe.dedup, len(splits))
         partitions, for_all = (max(1, -(-total // PARTITION_BYTES)) for total in (size, size + earlier))
         archives = [GhArchive(block.uri) for block in recipe.repositories]
         events = tuple(split for archive in archives for split in archive.splits(SPLIT_BYTES[1]))
-        return _Curation(recipe, limits, splits, partitions, against, for_all, events)
+        return _Curation(recipe, limits, splits, first_shards, partitions, against, for_all, events)
 
     def steps(self) -> list[Step]:
         """All steps in order; what the recipe switches off has none."""
@@ -592,6 +622,7 @@ class _Curation:
         measured = (*TextMeasures().adds.names, "language_type", "language_by")
         about_repo = ("repo_last_commit", "repo_authors")
         popularity, claimed = self._popular()
+        origin = self._origin
         corpus = Output(
             "corpus",
             (
@@ -634,12 +665,14 @@ class _Curation:
                 corpus,
                 Output("ledger", ledger, tally=("decision", "reason")),
                 *((signed,) if self._finds_copies else ()),
+                *((Output("_work/origins", ("origin",), where="kept", matches="decision=kept"),) if origin else ()),
             ),
             shards=recipe.output.shards,
             inputs=(
                 Input(
                     "files",
                     (
+                        *(("row_id",) if origin else ()),
                         *SOURCE_ROW.names[:7],
                         *about_repo,
                         *Claimed.reads,
@@ -652,8 +685,16 @@ class _Curation:
                 Input("measures", ("pii", "toxicity")),
                 *popularity,
             ),
-            transforms=(*claimed, Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets),
+            transforms=(*claimed, Decide(), redact, KeptDetail(), Unmeasured(NATURAL_LANGUAGE), sets, *origin),
         )
+
+    @property
+    def _origin(self) -> tuple[Origin, ...]:
+        """Tells the source of a row, where the mixture counts by it."""
+        mixture = self.recipe.tokenize.mixture
+        if mixture is None or mixture.by != "source":
+            return ()
+        return (Origin(tuple(shard << ROW_BITS for shard in self.first_shards)),)
 
     # tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled
 
@@ -680,33 +721,105 @@ class _Curation:
             reduce=trained,
             output=Output("tokenizer", ("name", "data"), format="files"),
         )
-        pack, shuffle = Pack(block, vocabulary, seed), ShuffleBlocks(block, vocabulary, seed)
-        encode = Map(
-            "tokenize",
-            (
-                Output(
-                    "_work/blocks",
-                    tuple(pack.schema.names),
-                    format="arrow",
-                    file_name="part-{shard:05d}.arrow",
-                ),
-            ),
-            shards=self.recipe.output.shards,
-            inputs=(Input("corpus", ("row_id", "content_id", "content")),),
-            transforms=(Encode(vocabulary),),
-            reduce=pack,
-            balance=("token_count", "token_count"),
-        )
+        shuffle = ShuffleBlocks(block, vocabulary, seed)
         mix = Map(
             "shuffle",
             (Output("tokens", tuple(shuffle.schema.names), format="arrow", file_name="data-{shard:05d}.arrow"),),
             shards=self.recipe.output.shards,
-            inputs=(Input("_work/blocks", tuple(pack.schema.names)),),
+            inputs=(Input("_work/blocks", tuple(shuffle.schema.names)),),
             reduce=shuffle,
             balance=("token_count", "token_count"),
             transposed=True,
         )
-        return [size, train, encode, mix]
+        return [size, train, *self._mixture(), *self._blocks(Encode(vocabulary, self._fim)), mix]
+
+    def _mixture(self) -> list[Step]:
+        """How often each file of the corpus is packed."""
+        settings = self.recipe.tokenize.mixture
+        if settings is None:
+            return []
+        weights = tuple((str(name), weight) for name, weight in settings.weights.items())
+        mixture = Mixture(weights, 1 if settings.temperature is None else settings.temperature)
+        drawn = Drawn("origin" if settings.by == "source" else "language", self.recipe.seed)
+        given = ("origin",) if settings.by == "source" else ()
+        files = Input("corpus", ("row_id", "content_id", "size", *(() if given else ("language",))))
+        mixed = Shuffle(
+            "mixture",
+            (
+                Emit(
+                    (files, *(Input("_work/origins", given) for _ in given)),
+                    (drawn,),
+                    columns=("row_id", "size", *drawn.adds.names),
+                ),
+            ),
+            key="group",
+            order=("draw", "row_id"),
+            partitions=1,
+            reduce=mixture,
+            output=Output("_work/mixture", tuple(mixture.schema.names)),
+            conserves=True,
+        )
+        home = Shuffle(
+            "home_mixture",
+            (Emit((Input("_work/mixture", tuple(mixture.schema.names)),)),),
+            key="row_id",
+            order=(),
+            partitions=self.recipe.output.shards,
+            output=Output("mixture", ("group", "size", "copies"), tally=("group", "copies")),
+            homeward=True,
+        )
+        return [mixed, home]
+
+    def _blocks(self, encode: Encode) -> list[Step]:
+        """The corpus encoded and packed: where it lies, or gathered by repository."""
+        settings, shards, by_repository = self.recipe.tokenize, self.recipe.output.shards, self._by_repository
+        pack = Pack(settings.block, encode.vocabulary, self.recipe.seed, by_repository, settings.mixture is not None)
+        blocks = Output("_work/blocks", tuple(pack.schema.names), format="arrow", file_name="part-{shard:05d}.arrow")
+        transforms, counted, copies = (encode,), "token_count", ()
+        if settings.mixture:
+            transforms, counted = (Packed(), Where("packed", encode), PackedTokens()), "packed_tokens"
+            copies = (Input("mixture", ("copies",)),)
+        if not by_repository:
+            files = Input("corpus", ("row_id", "content_id", "content"))
+            return [
+                Map(
+                    "tokenize",
+                    (blocks,),
+                    shards,
+                    (files, *copies),
+                    transforms=transforms,
+                    reduce=pack,
+                    balance=(counted, "token_count"),
+                )
+            ]
+        encoded = _distinct((*pack.reads, counted))
+        return [
+            Map(
+                "tokenize",
+                (Output("_work/encoded", encoded, format="arrow", file_name="part-{shard:05d}.arrow"),),
+                shards,
+                (Input("corpus", ("row_id", "repo", "path", "language", "content_id", "content")), *copies),
+                transforms=(*transforms, Imports()),
+            ),
+            Map(
+                "pack",
+                (blocks,),
+                shards,
+                (Input("_work/encoded", encoded),),
+                reduce=pack,
+                gathered_by="repo",
+                balance=(counted, "token_count"),
+            ),
+        ]
+
+    @property
+    def _by_repository(self) -> bool:
+        return self.recipe.tokenize.order == "repository"
+
+    @property
+    def _fim(self) -> FillInTheMiddle | None:
+        fim = self.recipe.tokenize.fim
+        return FillInTheMiddle(fim.rate, fim.spm_rate, self.recipe.seed) if fim.rate else None
 
     # dialogue: conversations made of the corpus, and those that the user gives
 
@@ -785,10 +898,11 @@ def _source(block: SourceBlock) -> Source:
 
 
 def _tokenizer(settings: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
+    sentinels = SENTINELS if settings.fim.rate else ()
     if settings.tokenizer is None:
-        return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block)
+        return TrainTokenizer(settings.vocab_size, settings.sample_bytes, settings.block, sentinels)
     try:
-        given = GivenTokenizer(read_location(settings.tokenizer), settings.block)
+        given = GivenTokenizer(read_location(settings.tokenizer), settings.block, special_tokens=sentinels)
         _ = given.vocabulary
     except (OSError, ValueError) as error:
         raise RecipeError(f"tokenize.tokenizer: {shown(settings.tokenizer)}: {error}") from error

@@ -5,8 +5,11 @@ with the text, with the number of files, and with the payloads that each split s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
+from jobs.progress import TEXT
 from pipeline.plan import Map, Plan, Shuffle
 from pipeline.sources.bigquery import DAYS_KEPT, queries
 
@@ -80,14 +83,18 @@ STEPS = {
     "instructions": Cost(),
     "corpus_size": Cost(),
     "tokenizer": Cost(),
+    "mixture": Cost(seconds=0.3, sent=30),
+    "home_mixture": Cost(seconds=0.3, sent=20, rows=1),
     "tokenize": Cost(seconds=40, written=0.21),
+    "pack": Cost(seconds=24, written=0.21),
     "shuffle": Cost(seconds=1, written=0.21),
 }
 """From tests/benchmarks/step_costs.py on 56 MB of projects in six languages (see BENCHMARKS.md). Set by hand: the
-seconds of steps too quick to measure there (`shared`, `pairs`, `families`, `forest`, `components`, `shuffle`), `ingest`
-without an archive that was decompressed nine times, and all `rows`, which follow from the plan. `tokenize` and
-`dialogue` are from the speed of their transforms on what is kept; `popularity` is taken to cost what `license` does,
-and the archives of events are not counted. What a run pays once, such as training the tokenizer, is `START_SECONDS`."""
+seconds of steps too quick to measure there (`shared`, `pairs`, `families`, `forest`, `components`, `shuffle`) or not in
+every plan (`mixture`, `pack`), `ingest` without an archive that was decompressed nine times, and all `rows`, which
+follow from the plan. `tokenize`, `pack` (with the reading of imports) and `dialogue` are from the speed of their
+transforms on what is kept; `popularity` is taken to cost what `license` does, and the archives of events are not
+counted. What a run pays once, such as training the tokenizer, is `START_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,16 @@ class Estimate:
             memory=WORKER_BYTES + max(matching, folds, SENDING_BYTES * size.partitions),
         )
 
+    def __add__(self, other: "Estimate") -> "Estimate":
+        """Of one plan after another."""
+        return Estimate(
+            core_seconds=self.core_seconds + other.core_seconds,
+            shuffled=self.shuffled + other.shuffled,
+            payloads=self.payloads + other.payloads,
+            stored=self.stored + other.stored,
+            memory=max(self.memory, other.memory),
+        )
+
     @property
     def dollars_on_dataflow(self) -> float:
         """Of workers with one core and 4 GB each, and of the shuffle service."""
@@ -154,11 +171,20 @@ class Estimate:
         return self.stored / 1e9 * STORED_GB_MONTH
 
 
+def parts(plan: Plan) -> list[Plan]:
+    """What the plan does for the code and, under the names of the same steps, what it does for `tokenize.text`."""
+    code = tuple(step for step in plan.steps if not step.name.startswith(TEXT))
+    text = tuple(replace(step, name=step.name.removeprefix(TEXT)) for step in plan.steps if step not in code)
+    return [Plan(steps, plan.schemas, plan.fingerprints) for steps in (code, text) if steps]
+
+
 def told(plan: Plan, cores: int) -> Iterator[str]:
     """The estimate as lines for people: size, time, memory, storage, cost."""
-    size, made = Size.of(plan), Estimate.of(plan)
+    made = reduce(add, (Estimate.of(part) for part in parts(plan)))
+    size, *beside = [Size.of(part) for part in parts(plan)]
+    text = "".join(f", and {part.text / 1e6:,.0f} MB in {part.splits} for tokenize.text" for part in beside)
     low, high = (share * made.core_seconds for share in SPREAD)
-    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits"
+    yield f"about {size.text / 1e6:,.0f} MB of text in {size.splits} splits{text}"
     yield (
         f"about {_hours(low)} to {_hours(high)} of core time, on {cores} cores {_hours(low / cores)} to "
         f"{_hours(high / cores)}; {made.memory / 1e9:,.1f} GB of memory for the largest worker"

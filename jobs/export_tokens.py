@@ -18,17 +18,17 @@ MDS_SHARD_BYTES = 64 << 20
 """As MDSWriter's default; a shard's offsets have 32 bits, so 4 GiB would be the end."""
 
 
-def export_megatron(store: Store, target: Store) -> int:
+def export_megatron(store: Store, target: Store, dataset: str = "tokens") -> int:
     """Writes `tokens.bin` and `tokens.idx`: one sequence and one document per block, without its padding.
 
     Blocks are shuffled, so a source file's blocks do not lie together; its end is marked by end-of-text, inside a
     block, where `--reset-position-ids` and `--reset-attention-mask` look for it. Gives the number of blocks.
     """
-    name = _integers(store)
+    name = _integers(store, dataset)
     integers, code = MEGATRON_TYPES[name]
     counts = [np.empty(0, np.int32)]
     with target.writing("tokens.bin") as file:
-        for tokens, lengths in _blocks(store):
+        for tokens, lengths in _blocks(store, dataset):
             inside = np.arange(tokens.shape[1]) < lengths[:, None]
             file.write(tokens[inside].astype(integers).tobytes())
             counts.append(lengths)
@@ -43,13 +43,13 @@ def export_megatron(store: Store, target: Store) -> int:
     return len(lengths)
 
 
-def export_mds(store: Store, target: Store) -> int:
+def export_mds(store: Store, target: Store, dataset: str = "tokens") -> int:
     """Writes MDS shards with one column, `tokens`: blocks whole, padding too, for they are stacked to batches.
 
     Gives the number of blocks.
     """
     shards = []
-    for tokens, _ in _blocks(store):
+    for tokens, _ in _blocks(store, dataset):
         encoding = f"ndarray:{tokens.dtype}:{tokens.shape[1]}"
         settings = {
             "column_encodings": [encoding],
@@ -84,15 +84,15 @@ def _write_mds(target: Store, name: str, tokens: np.ndarray, settings: dict) -> 
 EXPORTS = {"megatron": export_megatron, "mds": export_mds}
 
 
-def _integers(store: Store) -> str:
-    entry = next(entry for entry in store.committed("tokens").schema if entry["name"] == "tokens")
+def _integers(store: Store, dataset: str) -> str:
+    entry = next(entry for entry in store.committed(dataset).schema if entry["name"] == "tokens")
     return "uint32" if "uint32" in entry["type"] else "uint16"
 
 
-def _blocks(store: Store) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _blocks(store: Store, dataset: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of all shards in order, some at a time, as (blocks, block) ids and the tokens of documents in each."""
-    for shard in range(len(store.committed("tokens").shards)):
-        for batch in store.read("tokens", shard, ("tokens", "token_count")):
+    for shard in range(len(store.committed(dataset).shards)):
+        for batch in store.read(dataset, shard, ("tokens", "token_count")):
             if batch.num_rows:
                 tokens = batch.column("tokens").flatten().to_numpy().reshape(batch.num_rows, -1)
                 yield tokens, batch.column("token_count").to_numpy()

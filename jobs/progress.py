@@ -14,6 +14,8 @@ from pipeline.sources.files import reason
 from pipeline.storage import PROGRESS, MissingDataset, Store
 
 RUN = "_run.json"
+TEXT = "text_"
+"""How the steps and datasets of `tokenize.text` begin."""
 POLL_SECONDS = 0.5
 REMOTE_POLL_SECONDS = 15
 """Looking costs some requests a step on an object store."""
@@ -33,6 +35,12 @@ class StepProgress:
     @property
     def is_done(self) -> bool:
         return self.rows is not None
+
+
+def makes(store: Store, dataset: str) -> bool:
+    """Whether the run in a location makes a dataset: what another recipe has left there does not count."""
+    run = store.read_json(RUN)
+    return run is not None and any(dataset in step["outputs"] for step in run["steps"])
 
 
 def progress(store: Store) -> list[StepProgress]:

@@ -106,6 +106,11 @@ SourceBlock = Annotated[
 ]
 
 
+TextSource = Annotated[
+    ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource, Field(discriminator="kind")
+]
+
+
 class GhArchiveEvents(Block):
     """Hours of GH Archive (2024-01-01-0.json.gz, …): stars, forks and age of the files' repositories."""
 
@@ -245,14 +250,61 @@ class DecontaminateBlock(Block):
     benchmarks: list[str] = ["humaneval"]
 
 
+class TextBlock(Block):
+    """Natural language, for a first stage of training: it has datasets of its own, and the tokenizer of the code."""
+
+    sources: list[TextSource] = []
+
+
+class FimBlock(Block):
+    """Fill-in-the-middle: share of the files whose middle is put last, and of these the share in the order SPM."""
+
+    rate: float = Field(default=0, ge=0, le=1)
+    spm_rate: float = Field(default=0.5, ge=0, le=1)
+
+
+class MixtureBlock(Block):
+    """Shares of languages, or of sources by number, in the tokens: weights, or sizes to the power `temperature`."""
+
+    by: Literal["language", "source"]
+    weights: dict[str | int, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    temperature: float | None = None
+
+    @field_validator("temperature")
+    @classmethod
+    def _flattens(cls, temperature: float | None) -> float | None:
+        if temperature is not None and not 0 <= temperature <= 1:
+            raise ValueError("the exponent of the sizes lies between 0 and 1; where a paper divides by T, it is 1 / T")
+        return temperature
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "MixtureBlock":
+        if (self.temperature is None) == (not any(self.weights.values())):
+            raise ValueError("name either weights, one of them above 0, or a temperature")
+        return self
+
+
 class TokenizeBlock(Block):
-    """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json)."""
+    """Trains a byte-level BPE on a sample of the corpus, or loads `tokenizer` (a tokenizer.json).
+
+    `order`: files are shuffled, or repositories are, each one's files lying together after those that they import.
+    """
 
     enabled: bool = True
     tokenizer: str | None = None
     vocab_size: int = Field(default=50257, ge=300, le=1 << 20)
     block: int = Field(default=2048, ge=8, le=1 << 20)
     sample_bytes: int = Field(default=32 << 20, gt=0)
+    fim: FimBlock = FimBlock()
+    order: Literal["shuffled", "repository"] = "shuffled"
+    mixture: MixtureBlock | None = None
+    text: TextBlock = TextBlock()
+
+    @model_validator(mode="after")
+    def _text_is_tokenized(self) -> "TokenizeBlock":
+        if self.text.sources and not self.enabled:
+            raise ValueError("text needs tokenize to be enabled")
+        return self
 
 
 class DialogueBlock(Block):
@@ -341,6 +393,15 @@ class Recipe(Block):
             raise ValueError("popularity.min_stars needs repositories, or a source with a column of stars")
         return self
 
+    @model_validator(mode="after")
+    def _mixed_sources_exist(self) -> "Recipe":
+        mixture, last = self.tokenize.mixture, len(self.sources) - 1
+        if mixture and mixture.by == "source":
+            for number in mixture.weights:
+                if not str(number).isdecimal() or int(number) > last:
+                    raise ValueError(f"tokenize.mixture.weights: {number} is no number of a source, 0 to {last}")
+        return self
+
     def increment(self, since: date) -> "Recipe":
         """The same recipe for what changed from a day on in its git sources. Raises RecipeError where it has none."""
         if not any(isinstance(source, GitSource) for source in self.sources):
@@ -351,13 +412,34 @@ class Recipe(Block):
         ]
         return self.model_copy(update={"sources": sources})
 
+    def of_text(self) -> "Recipe":
+        """The recipe of the text's own datasets: no rules for code, no licences, no toxicity of comments."""
+        return self.model_copy(
+            update={
+                "sources": self.tokenize.text.sources,
+                "repositories": [],
+                "languages": LanguagesBlock(keep="all"),
+                "license": LicenseBlock(enabled=False),
+                "quality": QualityBlock(enabled=False),
+                "popularity": PopularityBlock(),
+                "dedup": DedupBlock(
+                    exact=self.dedup.exact, near=self.dedup.near, repositories=RepositoriesBlock(enabled=False)
+                ),
+                "toxicity": ToxicityBlock(enabled=False),
+                "tokenize": self.tokenize.model_copy(
+                    update={"text": TextBlock(), "order": "shuffled", "mixture": None}
+                ),
+                "dialogue": DialogueBlock(enabled=False),
+            }
+        )
+
     def identity(self) -> dict[str, Any]:
         """Everything that shapes the data: two runs with the same identity may share an output location.
 
         Addresses are without login and options.
         """
         told, tokenizer = json.loads(self.model_dump_json(exclude={"engine", "failures"})), self.tokenize.tokenizer
-        for source in told["sources"]:
+        for source in told["sources"] + told["tokenize"]["text"]["sources"]:
             source |= {"uri": shown(source["uri"])} if "uri" in source else {}
         told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)
         for block in ("dedup", "license"):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.progress import TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import CAPPED
 from transforms.license_inheritance import NOT_ALL_HEARD
@@ -134,7 +135,10 @@ def summarize(store: Store) -> dict[str, Any]:
     - `repositories`: `rows` (their number), `kept` (those with a kept file), `largest` by files
     - `corpus`: rows, bytes on storage, shards, format
     - `tokens`: blocks, block, tokens (padding of last blocks too), bytes; null where the run made none
+    - `mixture` of the corpus in the tokens: files of it, how many it left out, copies of the others; `groups` (group,
+      files, left_out, copies, bytes as read, and bytes of all copies as `packed`), largest first; null without one
     - `tokenizer`: vocabulary (null where it has no tokenizer.json), files; null where the run made none
+    - `text` of `tokenize.text`: rows, kept, dropped, failed, bytes, bytes_kept, reasons, tokens, as above; null without
     - `complete`: false where names took more than `MOST_BYTES`, so that the rarest were let go
     - `fingerprint`, `code`: of the step that wrote the ledger
     """
@@ -155,6 +159,8 @@ def summarize(store: Store) -> dict[str, Any]:
             "format": corpus.format,
         },
         "tokens": _tokens(store.manifest("tokens")),
+        "mixture": _mixture(store, corpus),
+        "text": _text(store),
         "tokenizer": _tokenizer(store, store.manifest("tokenizer")),
         "fingerprint": ledger.fingerprint,
         "code": ledger.code,
@@ -230,11 +236,11 @@ def _with_counts(table: pa.Table, **counts: Any) -> pa.Table:
     return table
 
 
-def _fates(store: Store) -> dict[str, Any]:
+def _fates(store: Store, ledger: str = "ledger") -> dict[str, Any]:
     """What the ledger tells: fates, languages, repositories, and which files stand for others."""
     fates, languages, repositories = Totals(("decision", "reason")), Totals(("language",)), Totals(("repo",))
     survivors = Totals(("survivor",), ("rows", "exact", "near", "bytes"))
-    for table in _batches(store, "ledger", ("repo", "size", "language", "decision", "reason", "survivor")):
+    for table in _batches(store, ledger, ("repo", "size", "language", "decision", "reason", "survivor")):
         kept = pc.equal(table["decision"], "kept")
         table = _with_counts(
             table,
@@ -416,6 +422,45 @@ def _tokens(manifest: Manifest | None) -> dict[str, int] | None:
     kind = next(entry["type"] for entry in manifest.schema if entry["name"] == "tokens")
     block = int(kind.rpartition("[")[2].removesuffix("]"))
     return {"blocks": manifest.rows, "block": block, "tokens": manifest.rows * block, "bytes": manifest.bytes}
+
+
+def _mixture(store: Store, corpus: Manifest) -> dict[str, Any] | None:
+    """Raises ValueError where a file of the corpus is neither packed nor left out."""
+    if not makes(store, "mixture"):
+        return None
+    sums = ("rows", "left_out", "copies", "bytes", "packed")
+    totals = Totals(("group",), sums)
+    for table in _batches(store, "mixture", ("group", "size", "copies")):
+        copies = pc.cast(table["copies"], pa.int64())
+        table = table.drop_columns(["copies"])
+        totals.add(
+            _with_counts(
+                table,
+                rows=pa.repeat(pa.scalar(1), table.num_rows),
+                left_out=pc.cast(pc.equal(copies, 0), pa.int64()),
+                copies=copies,
+                bytes=table["size"],
+                packed=pc.multiply(table["size"], copies),
+            )
+        )
+    groups = [_without(entry, "rows") | {"files": entry["rows"]} for entry in totals.table().to_pylist()]
+    told = {name: sum(entry[name] for entry in groups) for name in ("files", "left_out", "copies")}
+    if told["files"] != corpus.rows:
+        raise ValueError(f"the mixture tells of {told['files']:,} files, the corpus holds {corpus.rows:,}")
+    return told | {"groups": groups}
+
+
+def _text(store: Store) -> dict[str, Any] | None:
+    """Raises ValueError where its rows do not add up."""
+    if not makes(store, f"{TEXT}ledger"):
+        return None
+    fates = _fates(store, f"{TEXT}ledger")
+    names = ("rows", "kept", "dropped", "failed", "bytes", "bytes_kept", "reasons")
+    told = {name: fates[name] for name in names}
+    kept = store.committed(f"{TEXT}corpus").rows
+    if told["kept"] != kept or told["rows"] != kept + told["dropped"] + told["failed"]:
+        raise ValueError(f"the text's ledger of {told['rows']:,} rows does not add up: {kept:,} are in its corpus")
+    return told | {"tokens": _tokens(store.manifest(f"{TEXT}tokens"))}
 
 
 def _tokenizer(store: Store, manifest: Manifest | None) -> dict[str, Any] | None:

@@ -93,6 +93,7 @@ def check_reach(recipe: Recipe, store: Store) -> None:
             f"--out {store.address()}: Dataflow's workers write to a bucket; give --out gs://bucket/folder"
         )
     named = [(f"sources.{n}", getattr(source, "uri", "")) for n, source in enumerate(recipe.sources)]
+    named += [(f"tokenize.text.sources.{n}", source.uri) for n, source in enumerate(recipe.tokenize.text.sources)]
     named += [("dedup.against", location) for location in recipe.dedup.against]
     named += [("license.against", location) for location in recipe.license.against]
     here = [f"{key}: {location}" for key, location in named if location and not is_address(location)]

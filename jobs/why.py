@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.progress import RUN, TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import COPIES, LEDGER
+from transforms.fill_in_the_middle import FillInTheMiddle
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,17 +23,42 @@ HIDDEN = frozenset({"content", "failed", "minhash", "row_id", "pii"})
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
     """Every ledger row whose `repo/path` is `file`, with the measures and evidence of the other datasets.
 
-    There is more than one where two sources hold the same repository. Raises MissingDataset where the ledger
-    is not whole yet.
+    There is more than one where two sources hold the same repository; rows of `tokenize.text` come last. Raises
+    MissingDataset where the ledger is not whole yet.
     """
+    yield from _fates(store, file, "")
+    if makes(store, f"{TEXT}ledger"):
+        yield from _fates(store, file, TEXT)
+
+
+def _fates(store: Store, file: str, kind: str) -> Iterator[dict[str, Any]]:
     before = 0
-    ledger = store.committed("ledger")
+    ledger = store.committed(f"{kind}ledger")
     for shard in range(len(ledger.shards)):
-        for batch in store.read("ledger", shard, tuple(LEDGER.names)):
+        kept = 0
+        for batch in store.read(f"{kind}ledger", shard, tuple(LEDGER.names)):
             name = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
             for row in pc.indices_nonzero(pc.equal(name, file)).to_pylist():
-                yield batch.slice(row, 1).to_pylist()[0] | {"measures": _measures(store, before + row)}
+                [fate] = batch.slice(row, 1).to_pylist()
+                measures = _measures(store, before + row, kind)
+                if fate["decision"] == "kept" and not kind:
+                    measures |= _mixed(store, shard, kept + _count_kept(batch.slice(0, row)))
+                yield fate | {"measures": measures}
             before += batch.num_rows
+            kept += _count_kept(batch)
+
+
+def _count_kept(batch: pa.RecordBatch) -> int:
+    return pc.sum(pc.equal(batch.column("decision"), "kept")).as_py() or 0
+
+
+def _mixed(store: Store, shard: int, row: int) -> dict[str, Any]:
+    """How often the recipe's mixture packs a row of the corpus, which has the ledger's kept rows, shard by shard."""
+    if not makes(store, "mixture"):
+        return {}
+    [batch] = store.read("mixture", shard, ("group", "copies"), (row, row + 1))
+    [told] = batch.to_pylist()
+    return {"mixture": f"{told['copies']} copies in tokens, as {told['group']}"}
 
 
 @dataclass(frozen=True)
@@ -45,18 +72,22 @@ class Token:
     repo: str
     path: str
     content_id: str
+    rearranged: str | None = None
+    """Where in the file it stands, if fill-in-the-middle has rearranged that."""
 
 
-def token(store: Store, block: int, offset: int) -> Token:
+def token(store: Store, block: int, offset: int, kind: str = "") -> Token:
     """The token `offset` of a block, the blocks counted over the shards of `tokens` in order, both from 0.
 
-    Raises LookupError where there is no such token, FileNotFoundError where the tokens are not whole yet.
+    `kind` is empty, or `TEXT` for those of `text_tokens`. Raises LookupError where there is no such token,
+    FileNotFoundError where the tokens are not whole yet.
     """
-    manifest = store.committed("tokens")
+    dataset = f"{kind}tokens"
+    manifest = store.committed(dataset)
     if not 0 <= block < manifest.rows:
-        raise LookupError(f"there is no block {block}; {store.address('tokens')} has {manifest.rows:,}, from 0 on")
+        raise LookupError(f"there is no block {block}; {store.address(dataset)} has {manifest.rows:,}, from 0 on")
     shard, row = _find(manifest, block)
-    [batch] = store.read("tokens", shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
+    [batch] = store.read(dataset, shard, ("tokens", "starts", "documents", "token_count"), (row, row + 1))
     [packed] = batch.to_pylist()
     if not 0 <= offset < packed["token_count"]:
         padding = len(packed["tokens"]) - packed["token_count"]
@@ -64,10 +95,33 @@ def token(store: Store, block: int, offset: int) -> Token:
         raise LookupError(f"there is no token {offset} in block {block}, which has {told}")
     entry = bisect_right(packed["starts"], offset) - 1
     shard, row = packed["documents"][entry] >> ROW_BITS, packed["documents"][entry] & ((1 << ROW_BITS) - 1)
-    [document] = store.read("corpus", shard, ("repo", "path", "content_id"), (row, row + 1))
-    found = packed["tokens"][offset]
-    text = _tokenizer(store).decode([found], skip_special_tokens=False)
-    return Token(found, text, offset - packed["starts"][entry], **document.to_pylist()[0])
+    [document] = store.read(f"{kind}corpus", shard, ("repo", "path", "content_id", "content"), (row, row + 1))
+    [file] = document.to_pylist()
+    tokenizer = _tokenizer(store)
+    found, place, content = packed["tokens"][offset], offset - packed["starts"][entry], file.pop("content")
+    text = tokenizer.decode([found], skip_special_tokens=False)
+    return Token(
+        found, text, place, **file, rearranged=_rearranged(store, tokenizer, content, file["content_id"], place)
+    )
+
+
+def _rearranged(store: Store, tokenizer: "Tokenizer", content: str, content_id: str, place: int) -> str | None:
+    """Where a token of a document stands in its file; null where the file was encoded as it is."""
+    recipe = store.read_json(RUN)["recipe"]
+    if not (fim := recipe["tokenize"].get("fim")):  # of a release before this was there
+        return None
+    [pieces] = FillInTheMiddle(**fim, seed=recipe["seed"]).arranged([content], pa.array([content_id]))
+    if len(pieces) == 1:
+        return None
+    tokenizer.encode_special_tokens = True
+    for piece in pieces:
+        encoded = tokenizer.encode(piece.text, add_special_tokens=False)
+        if place < len(encoded.ids):
+            return f"its {piece.part}, character {piece.start + encoded.offsets[place][0]:,} of the file"
+        place -= len(encoded.ids) + (piece.sentinel is not None)
+        if place < 0:
+            return "a sentinel"
+    return "its end"
 
 
 def _tokenizer(store: Store) -> "Tokenizer":
@@ -86,12 +140,13 @@ def _find(manifest: Manifest, row: int) -> tuple[int, int]:
     raise IndexError(row)
 
 
-def _measures(store: Store, row: int) -> dict[str, Any]:
+def _measures(store: Store, row: int, kind: str) -> dict[str, Any]:
     """The ledger keeps the order of `files`, so the n-th row of one is the n-th of the other."""
-    shard, row = _find(store.committed("files"), row)
+    shard, row = _find(store.committed(f"{kind}files"), row)
     found: dict[str, Any] = {}
-    for dataset in ("files", "measures", "copies", "popularity"):
-        if dataset == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
+    for name in ("files", "measures", "copies", "popularity"):
+        dataset = f"{kind}{name}"
+        if name == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
             continue
         columns = [entry["name"] for entry in store.committed(dataset).schema]
         shown = tuple(name for name in columns if name not in HIDDEN and name not in LEDGER.names)
@@ -118,7 +173,10 @@ def tell(fate: dict[str, Any]) -> list[tuple[str, str]]:
 
 def tell_token(token: Token) -> list[tuple[str, str]]:
     """The token as (label, text) lines; characters that do not print are spelled out."""
-    return [("token", f"{token.text!r} (id {token.id})"), ("place", f"token {token.place:,} of the file, from 0 on")]
+    place = f"token {token.place:,} of the file, from 0 on"
+    if token.rearranged:
+        place = f"token {token.place:,} of the file as it was rearranged, from 0 on: {token.rearranged}"
+    return [("token", f"{token.text!r} (id {token.id})"), ("place", place)]
 
 
 def _short(value: object) -> str:

@@ -464,6 +464,12 @@ def _map_input(job: Job, step: Map, shard: int) -> Iterator[pa.RecordBatch]:
         yield from step.splits[shard].read(step.limits)
         return
     sizes = [part.rows for part in job.store.committed(step.inputs[0].dataset).shards]
+    if step.gathered_by is not None:
+        for source in range(len(sizes)):
+            for batch in _side_by_side(job.store, step.inputs, source):
+                numbers = _spread(batch.column(step.gathered_by), step.shards)
+                yield batch.filter(pa.array(numbers == shard))
+        return
     for source, low, high in _ranges(sizes, shard, step.shards, step.transposed):
         if low < high:
             yield from _side_by_side(job.store, step.inputs, source, (low, high))
@@ -531,7 +537,8 @@ class _Rows:
 def _partition(batch: pa.RecordBatch, step: Shuffle) -> Iterator[tuple[int, pa.RecordBatch]]:
     if batch.num_rows == 0:
         return
-    partitions = _partition_numbers(batch.column(step.key), step)
+    keys = batch.column(step.key)
+    partitions = keys.to_numpy() >> ROW_BITS if step.homeward else _spread(keys, step.partitions)
     order = np.argsort(partitions, kind="stable")
     bounds = np.searchsorted(partitions[order], np.arange(step.partitions + 1))
     arranged = batch.take(pa.array(order))
@@ -539,16 +546,15 @@ def _partition(batch: pa.RecordBatch, step: Shuffle) -> Iterator[tuple[int, pa.R
         yield int(partition), arranged.slice(bounds[partition], bounds[partition + 1] - bounds[partition])
 
 
-def _partition_numbers(keys: pa.Array, step: Shuffle) -> np.ndarray:
-    if step.homeward:
-        return keys.to_numpy() >> ROW_BITS
+def _spread(keys: pa.Array, partitions: int) -> np.ndarray:
+    """The partition that each key falls to."""
     if pa.types.is_string(keys.type):
         names = keys.dictionary_encode()
         hashes = np.array([zlib.crc32(name.as_py().encode()) for name in names.dictionary], np.uint64)
-        return (hashes[names.indices.to_numpy()] % np.uint64(step.partitions)).astype(np.int64)
+        return (hashes[names.indices.to_numpy()] % np.uint64(partitions)).astype(np.int64)
     # Fibonacci hashing (Knuth, TAOCP 3, section 6.4): consecutive and clustered keys spread evenly.
     mixed = keys.to_numpy().view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return ((mixed >> np.uint64(32)) % np.uint64(step.partitions)).astype(np.int64)
+    return ((mixed >> np.uint64(32)) % np.uint64(partitions)).astype(np.int64)
 
 
 def _serialise(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:

@@ -80,8 +80,9 @@ class Map:
 
     Where the inputs have another number of shards than `shards`, an output shard takes its proportional, contiguous
     run of rows; with `transposed`, the i-th slice of every input shard, which moves rows between all shards through
-    storage (a shuffle of contents, which must not travel through an engine). A `reduce` gets the whole shard in one
-    batch. `balance` names a column whose sum before `reduce` must equal the sum of a column after it.
+    storage (a shuffle of contents, which must not travel through an engine); with `gathered_by`, the rows of all input
+    shards whose value in that column falls to it, so that all rows of a value lie in one shard. A `reduce` gets the
+    whole shard in one batch. `balance` names a column whose sum before `reduce` must equal the sum of one after it.
 
     With `isolates`, a row on which a transform raises gets null measures of it, and the column `failed` says so, where
     an input has not said it before; the first output has that column. Elsewhere an exception fails the step.
@@ -96,6 +97,7 @@ class Map:
     transforms: tuple[Transform, ...] = ()
     reduce: Reducer | None = None
     transposed: bool = False
+    gathered_by: str | None = None
     balance: tuple[str, str] | None = None
     isolates: bool = False
 
@@ -184,6 +186,7 @@ def check(steps: tuple[Step, ...]) -> dict[str, pa.Schema]:
             if any(given.elsewhere for given in step.inputs):
                 raise PlanError(f"step {step.name}: a map reads the plan's own datasets only")
             columns = step.splits[0].schema if step.splits else _read(step.name, step.inputs, datasets)
+            _require(step.name, columns, () if step.gathered_by is None else (step.gathered_by,))
             columns = _measure(step.name, columns, step.transforms)
             if step.isolates:
                 _require_failures_written(step)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.draws import draw
 from transforms.tokenizer import (
     RUNS,
     Encode,
@@ -25,7 +26,6 @@ from transforms.tokenizer import (
     SampleDocuments,
     SumSizes,
     TrainTokenizer,
-    draw,
 )
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))

@@ -1,21 +1,26 @@
 """Packs encoded documents into blocks of equal length, and shuffles them.
 
-The order is random but fixed by the seed, and never depends on the order of arrival: documents are shuffled
-inside their shard before they are cut into blocks; then each shard's blocks are dealt to all shards, and
-shuffled inside those.
+The order is random but fixed by the seed, and never depends on the order of arrival: documents, or repositories whose
+documents stay together, are shuffled inside their shard before they are cut into blocks; then each shard's blocks are
+dealt to all shards, and shuffled inside those.
 
 Nothing is lost and everything can be traced: the blocks of a shard, without the padding of its last one, are
 its documents one after the other, and each block tells which documents its tokens come from.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
-from transforms.tokenizer import draw, token_type
+from transforms.dependencies import dependency_order
+from transforms.draws import draw, shuffled
+from transforms.mixture import COPIES
+from transforms.tokenizer import token_type
 
 
 def block_schema(block: int, vocabulary: int) -> pa.Schema:
@@ -36,6 +41,10 @@ def block_schema(block: int, vocabulary: int) -> pa.Schema:
 class Pack:
     """Cuts a shard's documents, in an order shuffled by `seed`, into blocks of `block` tokens.
 
+    With `by_repository` the repositories are shuffled, and each one's documents follow one another, after those that
+    they import (see `dependency_order`); the shard must have all of them. With `repeats` a document is packed as often
+    as its `copies` say.
+
     Each document's tokens end with end-of-text (see `Encode`), and so does the last block, which is filled up
     with it. Rows without tokens (null) are left out. The batch must be the whole shard; its order is of no
     account.
@@ -44,10 +53,13 @@ class Pack:
     block: int = 2048
     vocabulary: int = 1 << 16
     seed: int = 0
+    by_repository: bool = False
+    repeats: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("tokens", "content_id", "row_id")
+        order = ("repo", "path", "language", "imports") if self.by_repository else ("content_id",)
+        return ("tokens", "row_id", *order, *((COPIES.name,) if self.repeats else ()))
 
     @property
     def schema(self) -> pa.Schema:
@@ -56,12 +68,39 @@ class Pack:
     def load(self) -> BatchFunction:
         def pack(batch: pa.RecordBatch) -> pa.RecordBatch:
             documents = batch.column("row_id").to_numpy()
-            order = shuffled(draw(batch.column("content_id"), self.seed), documents)
+            order = (self._repositories if self.by_repository else self._documents)(batch)
             order = order[batch.column("tokens").is_valid().to_numpy(zero_copy_only=False)[order]]
             stream, lengths = join(batch.column("tokens"), order, self.block)
             return self._blocks(stream, lengths, documents[order])
 
         return pack
+
+    def _documents(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Rows of the batch in their order, some not at all and some again."""
+        draws, documents = draw(batch.column("content_id"), self.seed), batch.column("row_id").to_numpy()
+        if not self.repeats:
+            return shuffled(draws, documents)
+        copies = batch.column(COPIES.name).to_numpy()
+        rows = np.repeat(np.arange(len(copies)), copies)
+        return rows[shuffled(draws[rows], documents[rows], places_in_runs(copies))]
+
+    def _repositories(self, batch: pa.RecordBatch) -> np.ndarray:
+        """The same, by repository. What is repeated comes in rounds, each with every repository at most once."""
+        rows = pc.sort_indices(batch, sort_keys=[("repo", "ascending"), ("path", "ascending"), ("row_id", "ascending")])
+        repos = pc.run_end_encode(batch.column("repo").take(rows))
+        bounds = pairwise([0, *repos.run_ends.to_pylist()])
+        columns = [batch.column(name).take(rows) for name in ("path", "language", "imports")]
+        files = []
+        for repo, (low, high) in zip(repos.values.to_pylist(), bounds, strict=True):
+            order = dependency_order(repo, *(column.slice(low, high - low).to_pylist() for column in columns))
+            files.append(rows.to_numpy()[low:high][order].astype(np.int64))
+        draws, numbers = draw(repos.values, self.seed), np.arange(len(files))
+        copies = batch.column(COPIES.name).to_numpy() if self.repeats else np.ones(batch.num_rows, np.int32)
+        rounds = [np.empty(0, np.int64)]
+        for number in range(copies.max(initial=0)):
+            order = shuffled(draws, numbers, np.full(len(files), number))
+            rounds += [files[repo][copies[files[repo]] > number] for repo in order]
+        return np.concatenate(rounds)
 
     def _blocks(self, stream: np.ndarray, lengths: np.ndarray, documents: np.ndarray) -> pa.RecordBatch:
         blocks = len(stream) // self.block
@@ -104,16 +143,21 @@ def spread(lengths: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.
     first = begins // block
     touched = (ends - 1) // block - first + 1
     documents = np.repeat(np.arange(len(lengths)), touched)
-    blocks = first[documents] + np.arange(len(documents)) - (np.cumsum(touched) - touched)[documents]
+    blocks = first[documents] + places_in_runs(touched)
     return blocks, documents, begins[documents] - blocks * block
+
+
+def places_in_runs(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, 2, … within each of some runs of these lengths, one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 @dataclass(frozen=True)
 class ShuffleBlocks:
     """Orders the blocks of a shard by `seed`.
 
-    A block is named by its first token, which no other block holds: a document and a place in it. The order
-    is made from these names, so it does not matter in which order the blocks came.
+    A block is named by its first token: a document and a place in it. The order is made from these names, so it does
+    not matter in which order the blocks came, but for those that a mixture's copies of a document give one name.
     """
 
     block: int = 2048
@@ -138,23 +182,3 @@ class ShuffleBlocks:
             return batch.select(self.schema.names).take(pa.array(order))
 
         return shuffle
-
-
-def shuffled(draws: np.ndarray, *names: np.ndarray) -> np.ndarray:
-    """The random order that the draws (uint64) and the rows' names (integers, unique together) stand for.
-
-    The numbers are folded with splitmix64 (Steele, Lea and Flood 2014), whose values will not change with the
-    version of a library as those of a random generator may.
-    """
-    keys = draws
-    for name in names:
-        keys = splitmix64(keys ^ splitmix64(name.astype(np.int64).view(np.uint64)))
-    return np.lexsort((*names, keys))
-
-
-def splitmix64(values: np.ndarray) -> np.ndarray:
-    """The mixing step of splitmix64, for each uint64."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

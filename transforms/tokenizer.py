@@ -3,7 +3,7 @@
 The vocabulary is laid out as GPT-2's and CodeGen's: 256 bytes, merges, `<|endoftext|>` (together `vocab_size`
 ids), and on top 38 runs of 31 to 2 spaces and 9 to 2 tabs, for the indentation of code (Nijkamp et al. 2022,
 CodeGen; the ids' order is that of its released code). With GPT-2's vocab_size of 50257 that makes 50295 ids,
-which fit uint16.
+which fit uint16. Further special tokens, such as those of fill-in-the-middle, come after these.
 
 A sample of the documents, balanced between languages, is drawn by a hash of seed and content id, so that it depends
 neither on the order nor on the sharding of the corpus.
@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +24,11 @@ from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.byte_level import ByteLevel
+from transforms.draws import draw
+from transforms.fill_in_the_middle import FillInTheMiddle, Piece
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 RUNS = tuple(" " * length for length in range(31, 1, -1)) + tuple("\t" * length for length in range(9, 1, -1))
@@ -49,13 +50,6 @@ TOKENIZER_FILES = pa.schema(
 def token_type(vocabulary: int) -> pa.DataType:
     """The smallest integers that hold token ids below `vocabulary`."""
     return pa.uint16() if vocabulary <= 1 << 16 else pa.uint32()
-
-
-def draw(content_ids: pa.Array, seed: int) -> np.ndarray:
-    """For each document an evenly spread number (uint64) that depends on content id and seed alone."""
-    key = seed.to_bytes(8, "little", signed=True)
-    digests = [blake2b(name.encode(), digest_size=8, key=key).digest() for name in content_ids.to_pylist()]
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -153,12 +147,13 @@ class TrainTokenizer:
 
     Its batch must be the whole sample. The result depends on the sample alone, not on its order or on
     threads. A small corpus gives a smaller vocabulary: a merge needs two occurrences. `model_max_length`: in
-    tokens, for the tokenizer's users; encoding here is never cut.
+    tokens, for the tokenizer's users; encoding here is never cut. `special_tokens`: beside end-of-text.
     """
 
     vocab_size: int = 50257
     sample_bytes: int = 32 << 20
     model_max_length: int = 2048
+    special_tokens: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.vocab_size <= BYTES:
@@ -167,7 +162,7 @@ class TrainTokenizer:
     @property
     def vocabulary(self) -> int:
         """Upper bound of the number of ids."""
-        return self.vocab_size + len(RUNS)
+        return self.vocab_size + len(RUNS) + len(self.special_tokens)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -184,7 +179,9 @@ class TrainTokenizer:
             ends = np.cumsum(pc.binary_length(contents).to_numpy(zero_copy_only=False))
             taken = int(np.searchsorted(ends, self.sample_bytes, side="right"))
             texts = (content.as_py() for content in contents.slice(0, max(taken, 1)))
-            return tokenizer_files(train_tokenizer(texts, self.vocab_size), self.model_max_length)
+            tokenizer = train_tokenizer(texts, self.vocab_size)
+            tokenizer.add_special_tokens(special(self.special_tokens))
+            return tokenizer_files(tokenizer, self.model_max_length)
 
         return train
 
@@ -212,21 +209,29 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.pre_tokenizer = byte_level  # pyright: ignore
     tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore
-    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    tokenizer.add_special_tokens(special([END_OF_TEXT]))
     tokenizer.add_tokens([AddedToken(run, normalized=False) for run in RUNS])
     return tokenizer
+
+
+def special(names: Iterable[str]) -> "list[str | AddedToken]":
+    """Tokens that stand for no text."""
+    from tokenizers import AddedToken
+
+    return [AddedToken(name, special=True, normalized=False) for name in names]
 
 
 @dataclass(frozen=True)
 class GivenTokenizer:
     """Gives the files of an existing tokenizer.json, whatever rows it gets, in the place of `TrainTokenizer`.
 
-    `end_of_text` is the token that ends a document; it is added where the tokenizer lacks it.
+    `end_of_text` is the token that ends a document; it and `special_tokens` are added where the tokenizer lacks them.
     """
 
     tokenizer_json: bytes
     model_max_length: int = 2048
     end_of_text: str = END_OF_TEXT
+    special_tokens: tuple[str, ...] = ()
 
     @property
     def vocabulary(self) -> int:
@@ -247,12 +252,10 @@ class GivenTokenizer:
         return lambda batch: files
 
     def _tokenizer(self) -> "Tokenizer":
-        from tokenizers import AddedToken
-
         tokenizer = read_tokenizer(self.tokenizer_json)
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        tokenizer.add_special_tokens([AddedToken(self.end_of_text, special=True, normalized=False)])
+        tokenizer.add_special_tokens(special([self.end_of_text, *self.special_tokens]))
         return tokenizer
 
 
@@ -288,18 +291,20 @@ class Encode:
     """Encodes documents with the tokenizer of its side table; each ends with end-of-text.
 
     A text that spells a special token is encoded as the characters it is, so end-of-text ends documents and
-    stands nowhere else. Tokenizers of the kind of GPT-2's are compiled (`ByteLevel`), to the same ids; others are run
-    by their own library. `vocabulary`: upper bound of the number of ids, which fixes the integers' type.
-    Worker processes are the parallelism: the library's own threads are left off unless TOKENIZERS_PARALLELISM
-    says otherwise, for its thread pool would oversubscribe the cores and would not survive a fork.
+    stands nowhere else. With `fim` some documents are rearranged, and sentinels stand between their parts.
+    Tokenizers of the kind of GPT-2's are compiled (`ByteLevel`), to the same ids; others are run by their own library.
+    `vocabulary`: upper bound of the number of ids, which fixes the integers' type. Worker processes are the
+    parallelism: the library's own threads are left off unless TOKENIZERS_PARALLELISM says otherwise, for its thread
+    pool would oversubscribe the cores and would not survive a fork.
     """
 
     vocabulary: int = 50257 + len(RUNS)
+    fim: FillInTheMiddle | None = None
     side: tuple[str, ...] = ("tokenizer",)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("content",)
+        return ("content",) if self.fim is None else ("content", "content_id")
 
     @property
     def adds(self) -> pa.Schema:
@@ -319,15 +324,24 @@ class Encode:
         files = dict(zip(tokenizer["name"].to_pylist(), tokenizer["data"].to_pylist(), strict=True))
         encoder = read_tokenizer(files["tokenizer.json"])
         encoder.encode_special_tokens = True
-        end = encoder.get_vocab()[json.loads(files["tokenizer_config.json"])["eos_token"]]
-        if (largest := max(encoder.get_vocab().values())) >= self.vocabulary:
+        ids = encoder.get_vocab()
+        end = ids[json.loads(files["tokenizer_config.json"])["eos_token"]]
+        if (largest := max(ids.values())) >= self.vocabulary:
             raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
         encode = _compiled(kernel, end) if (kernel := ByteLevel.of(files["tokenizer.json"])) else _library(encoder, end)
         integers = np.dtype(str(token_type(self.vocabulary)))
 
         def columns(batch: pa.RecordBatch) -> pa.RecordBatch:
             contents = batch.column("content")
-            return self._columns(*encode(contents, integers), contents.is_null())
+            if self.fim is None:
+                tokens, counts = encode(contents, integers)
+            else:
+                documents = self.fim.arranged(contents.to_pylist(), batch.column("content_id"))
+                pieces = [piece for document in documents for piece in document]
+                tokens, counts = _with_sentinels(pieces, ids, *encode(_texts(pieces), integers))
+                first = np.cumsum([0, *map(len, documents)])[:-1]
+                counts = np.add.reduceat(counts, first) if len(first) else counts
+            return self._columns(tokens, counts, contents.is_null())
 
         return columns
 
@@ -346,6 +360,24 @@ class Encode:
 
 Encoder = Callable[[pa.Array, np.dtype], tuple[np.ndarray, np.ndarray]]
 """Token ids of all texts, one after the other, each with its end-of-text; and how many each has."""
+
+
+def _texts(pieces: list[Piece]) -> pa.Array:
+    return pa.array([piece.text for piece in pieces], pa.large_string())
+
+
+def _with_sentinels(
+    pieces: list[Piece], ids: dict[str, int], tokens: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encoded pieces and their lengths, with a sentinel, or nothing, in the place of each end-of-text inside a
+    document."""
+    ends = np.cumsum(counts) - 1
+    inside = np.array([not piece.ends for piece in pieces], bool)
+    sentinels = np.array([ids[piece.sentinel] if piece.sentinel else -1 for piece in pieces], np.int64)
+    told = inside & (sentinels >= 0)
+    tokens[ends[told]] = sentinels[told]
+    joined = inside & (sentinels < 0)
+    return np.delete(tokens, ends[joined]), counts - joined
 
 
 def _compiled(kernel: ByteLevel, end: int) -> Encoder:

@@ -62,21 +62,33 @@ def training_options(command: Any) -> Any:
 
 @click.command()
 @click.option("--tokens", type=click.Path(path_type=Path), required=True, help="OUT/tokens of a codesieve run.")
-@click.option("--model", "size", default="350M", help="tiny, 350M, 2B, 6B or 16B.  [350M]")
+@click.option("--model", "size", help="tiny, 350M, 2B, 6B or 16B.  [350M]")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="A model of an earlier stage.  [random weights]")
 @training_options
-def train(tokens: Path, size: str, out: Path, **options: Any) -> None:
-    """Trains a CodeGen model on a run's tokens: stage one, code."""
+def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **options: Any) -> None:
+    """Trains a CodeGen model on a run's tokens: text, code, or code after text."""
     import torch
 
     from jobs.training.data import Blocks
-    from jobs.training.model import CodeGen, new_settings
+    from jobs.training.model import CodeGen, new_settings, size_of
 
     rows = Blocks(tokens)
     tokenizer = tokens.parent / "tokenizer"
-    settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
-    torch.manual_seed(options["seed"])
-    model = CodeGen(settings, options.pop("recompute"))
-    begun = {"tokens": json.loads((tokens / "_manifest.json").read_text())["fingerprint"], "model": size}
+    begun = {"tokens": json.loads((tokens / "_manifest.json").read_text())["fingerprint"]}
+    if checkpoint and size:
+        raise ValueError("give either --checkpoint or --model: a checkpoint has its size")
+    if checkpoint:
+        check_tokenizer(checkpoint, tokens)
+        model = CodeGen.load(checkpoint)
+        model.transformer.recompute = options.pop("recompute")
+        size = size_of(model.settings)
+        begun["checkpoint"] = digest(checkpoint / "model.safetensors")
+    else:
+        size = size or "350M"
+        settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
+        torch.manual_seed(options["seed"])
+        model = CodeGen(settings, options.pop("recompute"))
+        begun["model"] = size
     work(model, rows, tokenizer, out, begun, LEARNING_RATES[size], size, options)
 
 
@@ -101,9 +113,7 @@ def finetune(
     if bool(dialogue) == (tokens is not None):
         raise ValueError("give either --dialogue or --tokens")
     if tokens is not None:
-        own, given = (folder / "tokenizer.json" for folder in (checkpoint, tokens.parent / "tokenizer"))
-        if own.read_bytes() != given.read_bytes():
-            raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
+        check_tokenizer(checkpoint, tokens)
         rows, source = Blocks(tokens), digest(tokens / "_manifest.json")
     else:
         tokenizer = Tokenizer.from_file(str(tokenizer_file(checkpoint)))
@@ -158,6 +168,13 @@ def digest(path: Path) -> str:
         raise ValueError(f"{path} is missing")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_tokenizer(checkpoint: Path, tokens: Path) -> None:
+    """Raises ValueError where a model's tokenizer did not make the tokens."""
+    own, given = (folder / "tokenizer.json" for folder in (checkpoint, tokens.parent / "tokenizer"))
+    if own.read_bytes() != given.read_bytes():
+        raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
 
 
 def tokenizer_file(folder: Path) -> Path:

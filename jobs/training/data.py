@@ -43,6 +43,8 @@ class Rows(Protocol):
 class Blocks:
     """The blocks of OUT/tokens, mapped into memory; their languages are those of OUT/corpus, where that is beside.
 
+    Those of OUT/text_tokens are of OUT/text_corpus.
+
     Raises ValueError for a folder that holds no finished tokens.
     """
 
@@ -54,7 +56,7 @@ class Blocks:
         if not len(self):
             raise ValueError(f"{folder} holds no block: the corpus is smaller than tokenize.block tokens")
         self.length = self.batches[0].schema.field("tokens").type.list_size
-        corpus = folder.parent / "corpus"
+        corpus = folder.parent / ("text_corpus" if folder.name == "text_tokens" else "corpus")
         self.corpus = [mapped(path) for path in sorted(corpus.glob("data-*.arrow"))] if corpus.is_dir() else []
 
     def __len__(self) -> int:
