@@ -124,7 +124,7 @@ def curation(recipe: Recipe) -> Plan:
 def split_bytes(size: int) -> int:
     """Bytes aimed at in a split of sources of `size` bytes of text."""
     usual = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
-    return max(usual, min(size // MAX_SPLITS, LARGE_SPLIT_BYTES))
+    return max(usual, min(-(-size // MAX_SPLITS), LARGE_SPLIT_BYTES))
 
 
 def partitions_of(size: int) -> int:

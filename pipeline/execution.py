@@ -558,9 +558,9 @@ def _serialise(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
     table = pa.Table.from_batches(batches, schema).combine_chunks()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as packed, pa.ipc.new_stream(packed, bare, options=options) as writer:
+    with pa.ipc.new_stream(sink, bare, options=options) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return pa.compress(sink.getvalue(), "zstd", asbytes=True)
 
 
 def _deserialise(payload: bytes) -> Iterator[pa.RecordBatch]:

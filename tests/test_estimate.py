@@ -54,7 +54,7 @@ def whole(recipe: Path) -> Plan:
 def test_splits_and_partitions_stay_few(size: int) -> None:
     splits, partitions = -(-size // split_bytes(size)), partitions_of(size)
     assert 4 << 20 <= split_bytes(size) <= 2 << 30
-    assert splits <= (1 << 15) + 1 or split_bytes(size) == 2 << 30
+    assert splits <= 1 << 15 or split_bytes(size) == 2 << 30
     assert 1 <= partitions <= 8192
     if size < 8 << 40:  # corpora of less than 8 TiB of text are cut as ever
         assert split_bytes(size) <= 256 << 20
