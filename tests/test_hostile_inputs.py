@@ -264,6 +264,14 @@ def test_encrypted_and_unknown_compression(tmp_path):
     }
 
 
+@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"6 a=b\n0 c=d\n", b"00000000000000000000 a=b\n"])
+def test_a_pax_record_that_claims_no_length_ends(tmp_path, records):
+    info = tarfile.TarInfo("t/x")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    data = info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tar_bytes({"t/a": b"text"})
+    assert details(archive_rows(tmp_path, data)) == {"": "damaged pax header"}
+
+
 # Bombs
 
 
