@@ -445,7 +445,7 @@ def test_a_query_over_its_bound_is_refused_before_it_is_asked(emulator: Emulator
     done = codesieve("run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
-    assert "billed for 31457280 bytes > max_bytes_billed 1000000" in line
+    assert "billed for 41943040 bytes > max_bytes_billed 1000000" in line
     assert emulator.jobs() == asked
 
 
