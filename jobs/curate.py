@@ -108,11 +108,16 @@ SPLITS = 64
 """Splits aimed at: enough to keep some dozens of workers busy to the end, few enough to start fast."""
 SPLIT_BYTES = (4 << 20, 256 << 20)
 """Bounds of a split. They depend on the sources alone, so that the shards never depend on the workers."""
+MAX_SPLITS, LARGE_SPLIT_BYTES = 1 << 15, 2 << 30
+"""Of a corpus that would have more splits than these, each is larger, up to so many bytes: manifests and payloads
+grow with the number of splits, a worker's memory hardly with their size."""
 BEST_FIRST = ("ineligible", "forked", "license_rank", "star_rank", "age_rank", "repo", "path")
 """The order in which the survivor of like files is chosen."""
 TOKENIZER_STEPS = ("corpus_size", "tokenizer")
 PARTITION_BYTES = 256 << 20
 """Bytes of text behind one partition of a shuffle, which holds some hundred bytes of keys a file."""
+MAX_PARTITIONS = 1 << 13
+"""Each split sends a payload to each partition, so of the largest corpora partitions grow, and not their number."""
 NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
 
 
@@ -142,6 +147,17 @@ def _text_dataset(part: Part) -> Part:
     return replace(part, dataset=f"{folder}{work}{TEXT}{name}")
 
 
+def split_bytes(size: int) -> int:
+    """Bytes aimed at in a split of sources of `size` bytes of text."""
+    usual = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
+    return max(usual, min(-(-size // MAX_SPLITS), LARGE_SPLIT_BYTES))
+
+
+def partitions_of(size: int) -> int:
+    """Partitions of a shuffle of what belongs to `size` bytes of text."""
+    return min(max(1, -(-size // PARTITION_BYTES)), MAX_PARTITIONS)
+
+
 @dataclass(frozen=True)
 class _Curation:
     recipe: Recipe
@@ -162,12 +178,12 @@ class _Curation:
         sources = [_source(block) for block in recipe.sources]
         # Listed once in coarse splits to learn the size, then cut to it.
         size = sum(split.size for source in sources for split in source.splits(SPLIT_BYTES[1], limits))
-        target = min(max(size // SPLITS, SPLIT_BYTES[0]), SPLIT_BYTES[1])
+        target = split_bytes(size)
         listed = [source.splits(target, limits) for source in sources]
         splits = tuple(split for own in listed for split in own)
         first_shards = tuple(accumulate(map(len, listed[:-1]), initial=0))
         against, earlier = earlier_signatures(recipe.dedup, len(splits))
-        partitions, for_all = (max(1, -(-total // PARTITION_BYTES)) for total in (size, size + earlier))
+        partitions, for_all = partitions_of(size), partitions_of(size + earlier)
         archives = [GhArchive(block.uri) for block in recipe.repositories]
         events = tuple(split for archive in archives for split in archive.splits(SPLIT_BYTES[1]))
         return _Curation(recipe, limits, splits, first_shards, partitions, against, for_all, events)
@@ -213,7 +229,7 @@ class _Curation:
     # popularity: what archives of events tell of the files' repositories
 
     def _repositories(self) -> list[Step]:
-        partitions = max(1, -(-sum(split.size for split in self.events) // PARTITION_BYTES))
+        partitions = partitions_of(sum(split.size for split in self.events))
         sightings, named = tuple(SIGHTINGS.names), tuple(Repositories.schema.names)
         events = Map(
             "events",
@@ -309,7 +325,7 @@ class _Curation:
             (sent, *known),
             key="text_id",
             order=("file",),
-            partitions=len(self.splits),
+            partitions=min(len(self.splits), MAX_PARTITIONS),
             reduce=MatchTexts(),
             output=Output("license_texts", texts, tally=("earlier",)),
         )

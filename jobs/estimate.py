@@ -17,7 +17,7 @@ BYTES_A_FILE = 7_000
 """Mean size of the files measured. The Stack v2's is 22,500."""
 START_SECONDS = 25
 """Of a run with every step, however small: kernels, the licence index once, a tokenizer."""
-PAYLOAD_BYTES = 2_100
+PAYLOAD_BYTES = 540
 """An Arrow stream's own share of a payload of few rows (tests/benchmarks/shuffle_simulation.py)."""
 SPREAD = 0.7, 2.5
 """Least and most core time, of what the model says. The least: it was measured on a busy machine. The most: the
@@ -26,7 +26,7 @@ WORKER_BYTES = 450_000_000
 """A worker with its kernels loaded, one batch and one partition of keys."""
 LICENSE_INDEX_BYTES = 1_400_000_000
 """What a worker that matches licences has on top."""
-SENDING_BYTES = 8_700
+SENDING_BYTES = 10_700
 """What the map side of a shuffle holds for each partition it sends to (tests/benchmarks/shuffle_simulation.py)."""
 EDGE_BYTES = 32.6
 """Memory of the fold over edges for each (tests/benchmarks/components.py)."""

@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -43,12 +43,16 @@ def makes(store: Store, dataset: str) -> bool:
     return run is not None and any(dataset in step["outputs"] for step in run["steps"])
 
 
-def progress(store: Store) -> list[StepProgress]:
-    """The steps of the run in a location, in order. Raises MissingDataset where there is no run."""
+def progress(store: Store, before: Iterable[StepProgress] = ()) -> list[StepProgress]:
+    """The steps of the run in a location, in order; those that were done `before` are not looked at again.
+
+    Raises MissingDataset where there is no run.
+    """
     run = store.read_json(RUN)
     if run is None:
         raise MissingDataset(f"{store.address()} holds no run of codesieve (no {RUN})")
-    return [_step(store, step) for step in run["steps"]]
+    done = {step.name: step for step in before if step.is_done}
+    return [done.get(step["name"]) or _step(store, step) for step in run["steps"]]
 
 
 def _step(store: Store, step: dict) -> StepProgress:
@@ -92,7 +96,7 @@ def _watch(store: Store, stop: threading.Event, bars: Progress, steps: list[Step
     while not ended:
         ended = stop.wait(POLL_SECONDS if store.is_local else REMOTE_POLL_SECONDS)
         try:
-            steps = progress(store)
+            steps = progress(store, steps)
         except OSError as error:
             log.warning("progress cannot be read", extra={"cause": reason(error)})
             continue

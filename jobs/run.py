@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 from jobs.curate import curation
@@ -12,7 +13,7 @@ from jobs.recipe import EngineBlock, Recipe, RecipeError
 from pipeline.execution import Job, StepError
 from pipeline.locations import is_address
 from pipeline.plan import Map, Plan
-from pipeline.sources.bigquery import queries
+from pipeline.sources.bigquery import answered, queries
 from pipeline.storage import PROGRESS, Store
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def run(recipe: Recipe, store: Store, replace: bool = False) -> bool:
             # A query without an order may answer otherwise the next time: shards of two answers must not meet.
             store.remove_folder(PROGRESS, plan.steps[0].name)
         store.write_json(_description(recipe, plan) | {"answers": answers}, RUN)
+        job = Job(_reading(plan, answers), store, job.max_failed)
         log.info("run started", extra={"steps": pending, "engine": recipe.engine.model_dump()})
         with shown(store):
             has_ended = run_on(recipe.engine, job)
@@ -57,6 +59,14 @@ def _answers(plan: Plan, pending: list[str]) -> dict[str, str]:
         answers[query.table] = query.ask()
         log.info("query answered", extra={"bytes": query.size, "dataset": query.dataset, "table": query.table})
     return answers
+
+
+def _reading(plan: Plan, answers: dict[str, str]) -> Plan:
+    """The plan as workers get it, who must not read what a query answered later."""
+    first = plan.steps[0]
+    if not answers or not isinstance(first, Map):
+        return plan
+    return replace(plan, steps=(replace(first, splits=answered(first.splits, answers)), *plan.steps[1:]))
 
 
 def run_on(engine: EngineBlock, job: Job) -> bool:

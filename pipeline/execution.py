@@ -183,7 +183,7 @@ def run_map(job: Job, step: Map, shard: int) -> Record:
 
 
 def emit(job: Job, step: Shuffle, emit_index: int, shard: int) -> Iterator[tuple[int, bytes, int]]:
-    """The map side of a shuffle for one shard: (partition, rows as an Arrow stream, their number)."""
+    """The map side of a shuffle for one shard: (partition, rows as a compressed Arrow stream, their number)."""
     with _named(step, shard):
         source = step.emits[emit_index]
         functions = _load(job, step, source.transforms, source.combine, part=str(emit_index))
@@ -210,7 +210,7 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         functions = _load(job, step, (), step.reduce)
         reducer = functions.reduce or (lambda rows: rows)
         schema = emitted_schema(step.emits[0], job.plan.schemas)
-        batches = [batch for payload in payloads for batch in pa.ipc.open_stream(payload)]
+        batches = [batch for payload in payloads for batch in _deserialise(payload)]
         table = pa.Table.from_batches(batches, schema)
         order = [(name, "ascending") for name in (step.key, *step.order)]
         table = table.take(pc.sort_indices(table, sort_keys=order))
@@ -558,11 +558,20 @@ def _spread(keys: pa.Array, partitions: int) -> np.ndarray:
 
 
 def _serialise(schema: pa.Schema, batches: list[pa.RecordBatch]) -> bytes:
-    sink = pa.BufferOutputStream()
+    """An Arrow stream without the columns' documentation, compressed whole as well as column by column: where there
+    are many partitions a payload has few rows, and the stream's own words would be most of it."""
+    bare = pa.schema([column.remove_metadata() for column in schema])
     table = pa.Table.from_batches(batches, schema).combine_chunks()
-    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, bare, options=options) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return pa.compress(sink.getvalue(), "zstd", asbytes=True)
+
+
+def _deserialise(payload: bytes) -> Iterator[pa.RecordBatch]:
+    with pa.CompressedInputStream(pa.py_buffer(payload), "zstd") as packed:
+        yield from pa.ipc.open_stream(packed)
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

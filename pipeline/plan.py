@@ -296,10 +296,20 @@ def fingerprints(steps: tuple[Step, ...]) -> dict[str, str]:
     by_dataset: dict[str, str] = {}
     for step in steps:
         inputs = [by_dataset[name] for name in inputs_of(step)]
-        content = json.dumps([describe(step), inputs, code_version()], sort_keys=True)
+        splits = step.splits if isinstance(step, Map) else ()
+        settings = describe(dataclasses.replace(step, splits=()) if splits else step)
+        content = json.dumps([settings, _digest(splits), inputs, code_version()], sort_keys=True)
         by_step[step.name] = hashlib.sha256(content.encode()).hexdigest()
         by_dataset |= {output.dataset: by_step[step.name] for output in step.outputs}
     return by_step
+
+
+def _digest(splits: tuple[Readable, ...]) -> str:
+    """Hex digits that name the splits, described one after the other: there may be a million."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(json.dumps(describe(split), sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def inputs_of(step: Step) -> Iterator[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,11 +39,15 @@ ASCENDING_COLUMNS = {"shingle_set": "shingle_set.list.element"}
 """Columns of ascending numbers, and what parquet calls them: their differences take less room than they do."""
 
 
+MANIFESTS_HELD = 8
+"""Parsed manifests that a process keeps: a step reads about five datasets."""
+
+
 class MissingDataset(FileNotFoundError):
     """A location does not hold what was asked of it; the message is one line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One committed file of a dataset."""
 
@@ -65,7 +69,7 @@ class Manifest:
     schema: list[dict[str, str]]
     shards: list[Shard]
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return sum(shard.rows for shard in self.shards)
 
@@ -73,7 +77,7 @@ class Manifest:
     def bytes(self) -> int:
         return sum(shard.bytes for shard in self.shards)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digits that change when any byte of the dataset does."""
         return hashlib.sha256("\n".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
@@ -214,13 +218,12 @@ class Store:
 
     def manifest(self, dataset: str) -> Manifest | None:
         """The manifest of a dataset, or None where it is not whole."""
-        data = self.read_json(dataset, MANIFEST)
-        if data is None:
-            return None
-        return Manifest(**data | {"shards": [Shard(**shard) for shard in data["shards"]]})
+        file = self.file_system.get_file_info(self.path(dataset, MANIFEST))
+        return None if file.type == pafs.FileType.NotFound else _parsed(self, dataset, (file.size, file.mtime_ns))
 
     def write_manifest(self, dataset: str, manifest: Manifest) -> None:
         self.write_json(asdict(manifest), dataset, MANIFEST)
+        _parsed.cache_clear()
 
     def committed(self, dataset: str) -> Manifest:
         """The manifest of a dataset that must be whole."""
@@ -271,6 +274,13 @@ class Store:
     def _bytes(self, *parts: str) -> bytes:
         with self.file_system.open_input_stream(self.path(*parts), compression=None) as stream:
             return stream.read()
+
+
+@lru_cache(MANIFESTS_HELD)
+def _parsed(store: Store, dataset: str, state: tuple[int, int]) -> Manifest:
+    """A manifest, parsed once by a worker and not for each of its tasks; `state` is that of its file."""
+    data = json.loads(store._bytes(dataset, MANIFEST))
+    return Manifest(**data | {"shards": [Shard(**shard) for shard in data["shards"]]})
 
 
 def _batches(

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+OF_NO_DATASET = (".writing-", "_lock", "_log", "_workers")
+"""Beginnings of the names of files that say nothing of how far a run is."""
+
 
 def in_process(body: Callable[[], object], log: Path) -> int:
     """Runs the body in a fork of this process, in which no Beam may have run before; gives its process id."""
@@ -39,20 +42,39 @@ def exit_code(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def kill_later(pid: int, seconds: float, victim: str, random: Random) -> str:
+def kill_when(is_due: Callable[[], bool], pid: int, victim: str, random: Random) -> str:
     """Waits, then kills the driver `pid`, or with `worker` one of its Beam workers; tells what was killed.
 
     A worker that is not there yet is waited for. `nothing` where the run has ended before.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+    while not is_due():
+        if has_ended(pid):
             return "nothing"
-        found = [pid] if victim == "driver" else workers(pid)
-        if time.monotonic() >= deadline and found:
+        time.sleep(0.005)
+    while not has_ended(pid):
+        if found := [pid] if victim == "driver" else workers(pid):
             os.kill(random.choice(found), signal.SIGKILL)
             return victim
-        time.sleep(0.01)
+        time.sleep(0.005)
+    return "nothing"
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended; it may still be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+class Appeared:
+    """Counts the files that have ever taken their place below a folder: how far a run is, on whatever machine."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._seen: set[str] = set()
+
+    def count(self) -> int:
+        for folder, _, names in os.walk(self._out):
+            self._seen |= {f"{folder}/{name}" for name in names if not name.startswith(OF_NO_DATASET)}
+        return len(self._seen)
 
 
 def workers(driver: int) -> list[int]:

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from jobs import curate
+from jobs.curate import curation
 from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.run import run
 from pipeline.engines import beam, inline
@@ -37,6 +38,7 @@ from tests.corpora import stdlib
 FILES = {"repo_name": "STRING", "ref": "STRING", "path": "STRING", "mode": "INT64", "id": "STRING"}
 CONTENTS = {"id": "STRING", "size": "INT64", "content": "STRING", "binary": "BOOL", "copies": "INT64"}
 LICENSES = {"repo_name": "STRING", "license": "STRING"}
+REPOS = {"repo_name": "STRING", "watch_count": "INT64"}
 LATIN = "# café\nname = 'é'\n".encode("latin-1")
 
 
@@ -86,6 +88,8 @@ def github(emulator: Emulator) -> str:
         emulator.fill(f"lake.github.{prefix}files", FILES, files)
         emulator.fill(f"lake.github.{prefix}contents", CONTENTS, contents)
     emulator.fill("lake.github.licenses", LICENSES, rows)
+    stars = [{"repo_name": repo, "watch_count": count} for repo, count in (("cat/more", 70), ("bob/free", 5))]
+    emulator.fill("lake.github.sample_repos", REPOS, stars)
     return "lake.github"
 
 
@@ -107,8 +111,8 @@ def recipe(folder: Path, emulator: Emulator, *settings: str, **source: object) -
 
 FATES = {
     "ada/tools/src/heap.py": ("dropped", "duplicate.exact"),
-    "ada/tools/src/copy.py": ("kept", None),
-    "cat/more/heap.py": ("dropped", "duplicate.exact"),
+    "ada/tools/src/copy.py": ("dropped", "duplicate.exact"),
+    "cat/more/heap.py": ("kept", None),
     "bob/free/wrap.py": ("dropped", "license.copyleft"),
     "eve/bare/zoo.py": ("dropped", "license.unknown"),
     "ada/tools/image.png": ("dropped", "input.binary"),
@@ -137,6 +141,12 @@ def test_every_path_of_github_repos_has_its_fate(store: Store, github: str) -> N
     assert rows["ada/tools/latin.py"]["content_id"] == content_id(LATIN)
     assert rows["ada/tools/huge.py"]["size"] == 1_200_000
     assert rows["ada/tools/cut.py"]["detail"].startswith("1000 of ")
+
+
+def test_watchers_are_stars_and_decide_who_stays(store: Store) -> None:
+    stars = {row["repo"]: row["claimed_stars"] for row in store.table("files").to_pylist()}
+    assert stars == {"ada/tools": None, "cat/more": 70, "bob/free": 5, "eve/bare": None}
+    assert {row["repo"]: row["repo_stars"] for row in store.table("corpus").to_pylist()} == {"cat/more": 70}
 
 
 def test_a_repository_has_all_the_licences_that_the_table_names(store: Store) -> None:
@@ -181,6 +191,7 @@ def test_the_sample_has_tables_of_its_own(emulator: Emulator, github: str) -> No
         "lake.github.licenses",
         "lake.github.sample_contents",
         "lake.github.sample_files",
+        "lake.github.sample_repos",
     ]
     assert len(read(source)) == len(FATES)
 
@@ -364,6 +375,46 @@ def test_a_run_that_broke_goes_on_with_the_answer_that_it_has(
         assert len(emulator.jobs()) == paid
 
 
+def test_shards_of_two_answers_never_meet(
+    emulator: Emulator, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curate, "SPLIT_BYTES", (4096, 4096))
+    query = f"SELECT name AS repo, file AS path, body AS content FROM `{table}` ORDER BY RAND() LIMIT 49"
+    out, answers = Store(str(tmp_path / "out")), []
+
+    def answer() -> list[str]:
+        return sorted(row["path"] for row in emulator.client().query(f"SELECT path FROM `{result}`").result())
+
+    def cuts() -> Iterator[float]:
+        """Behind the back of the run, before its third stream: the result is gone, and another run asks anew."""
+        yield from (math.inf, math.inf)
+        answers.append(answer())
+        emulator.client().delete_table(result)
+        asked.ask()
+        answers.append(answer())
+        yield math.inf
+
+    with unreliable(emulator.grpc, cuts()) as (port, _):
+        wanted = recipe(tmp_path, emulator, *PLAIN, query=query, **at(port))
+        first = curation(wanted).steps[0]
+        assert isinstance(first, Map)
+        [asked] = queries(first.splits)
+        result = f"payer.{asked.dataset}.{asked.table}"
+        with pytest.raises(StepError, match=r"made anew while it was read; start again"):
+            run(wanted, out)
+        assert len(out.names("_progress", "ingest")) == 2
+        assert run(wanted, out)
+    before, after = answers
+    assert before != after == sorted(row["path"] for row in out.table("ledger").to_pylist())
+
+
+def test_other_streams_are_another_answer(emulator: Emulator, table: str) -> None:
+    source = BigQuerySource("payer", query=f"SELECT * FROM `{table}`", columns=NAMED, **emulator.endpoints)
+    [few], [many] = (queries(source.splits(target)) for target in (8192, 2048))
+    assert few.table != many.table
+    assert sorted(row["path"] for row in read(source, 8192)) == sorted(row["path"] for row in read(source, 2048))
+
+
 def test_runs_that_ask_at_once_pay_once(emulator: Emulator, table: str) -> None:
     query = f"SELECT body AS content, file AS path FROM `{table}` WHERE name = 'o/r1'"
     [asked] = queries(BigQuerySource("payer", query=query, **emulator.endpoints).splits(1 << 30))
@@ -394,7 +445,7 @@ def test_a_query_over_its_bound_is_refused_before_it_is_asked(emulator: Emulator
     done = codesieve("run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
-    assert "billed for 31457280 bytes > max_bytes_billed 1000000" in line
+    assert "billed for 41943040 bytes > max_bytes_billed 1000000" in line
     assert emulator.jobs() == asked
 
 

@@ -17,7 +17,7 @@ import pytest
 from pipeline.engines import beam, inline, ray
 from pipeline.execution import ConservationError, Job, StepError
 from pipeline.plan import Input, Map, Output, Plan, PlanError
-from pipeline.storage import PROGRESS, Store
+from pipeline.storage import MANIFEST, PROGRESS, Store
 from tests import toy
 from tests.datasets_on_disk import digests
 from tests.ray_cluster import two_nodes
@@ -44,6 +44,18 @@ def test_every_engine_gives_the_same_bytes(engine: str, tmp_path: Path, expected
     ENGINES[engine](job)
     assert digests(tmp_path) == expected
     assert job.pending() == []
+
+
+def test_a_dataset_that_another_process_wrote_anew_is_seen(tmp_path: Path) -> None:
+    here, there = Store(str(tmp_path)), Store(str(tmp_path))
+    job = Job(toy.plan(), here)
+    inline.run(job)
+    manifest = here.committed("measures")
+    there.write_json(dataclasses.asdict(dataclasses.replace(manifest, fingerprint="other")), "measures", MANIFEST)
+    assert here.committed("measures").fingerprint == "other"
+    assert "measure" in [step.name for step in job.pending()]
+    there.remove("measures", MANIFEST)
+    assert here.manifest("measures") is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.cli import cli
-from jobs.curate import curation
+from jobs.curate import curation, partitions_of, split_bytes
 from jobs.estimate import Estimate, Size
 from jobs.recipe import load_recipe
 from pipeline.plan import Plan
@@ -47,6 +47,17 @@ def test_the_size_is_that_of_the_sources(recipe: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(recipe: Path) -> Plan:
     return planned(recipe)
+
+
+@settings(deadline=None, max_examples=100)
+@given(size=st.integers(0, 10**15))
+def test_splits_and_partitions_stay_few(size: int) -> None:
+    splits, partitions = -(-size // split_bytes(size)), partitions_of(size)
+    assert 4 << 20 <= split_bytes(size) <= 2 << 30
+    assert splits <= 1 << 15 or split_bytes(size) == 2 << 30
+    assert 1 <= partitions <= 8192
+    if size < 8 << 40:  # corpora of less than 8 TiB of text are cut as ever
+        assert split_bytes(size) <= 256 << 20
 
 
 @settings(deadline=None, max_examples=50)

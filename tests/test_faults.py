@@ -23,7 +23,7 @@ from schemas.datasets import FAILURE
 from tests import toy
 from tests.corpora import stdlib, tar_gz
 from tests.datasets_on_disk import digests
-from tests.disturbed import kill_later, run_to_exit
+from tests.disturbed import kill_when, run_to_exit
 from transforms.rules import Decide
 from transforms.text_measures import TextMeasures
 from transforms.toxicity import Toxicity
@@ -266,7 +266,8 @@ def test_killed_at_a_random_moment_the_rerun_gives_the_same_bytes(
     assert pid is not None
     while not (tmp_path / "out" / "files").exists():
         time.sleep(0.01)
-    killed = kill_later(pid, random.uniform(0, 1), victim, random)
+    moment = time.monotonic() + random.uniform(0, 1)
+    killed = kill_when(lambda: time.monotonic() >= moment, pid, victim, random)
     driver.join()
     assert (killed, driver.exitcode) == (victim, -9 if victim == "driver" else 3), (tmp_path / "log").read_text()
     job.prepare()

@@ -164,6 +164,44 @@ def test_events_of_2011_to_2014(tmp_path: Path) -> None:
     assert counts(rows) == {"star": 3, "fork": 1, "other": 1}
 
 
+def first_event(kind: str, repo: str, identity: int | None, time: str, actor: str, **payload: Any) -> Event:
+    """An event of 2011: by number and name, but for what was gone when it was fetched; a gist's repository is "/"."""
+    numbers = {} if identity is None else {"id": identity}
+    return {
+        "repo": {**numbers, "url": f"https://api.github.dev/repos/{repo}", "name": repo},
+        "type": kind,
+        "public": True,
+        "created_at": time,
+        "payload": {"repo": repo, "actor": actor, "actor_gravatar": "7a0", **payload},
+        "actor": {"gravatar_id": "7a0", "url": f"https://api.github.dev/users/{actor}", "login": actor},
+        "id": "1127195475",
+    }
+
+
+def test_events_of_2011_some_without_a_number(tmp_path: Path) -> None:
+    archive(
+        tmp_path / "2011-02-12-0.json.gz",
+        first_event("CreateEvent", "tmcw/wax", 55, "2011-02-12T00:00:00Z", "tmcw", name="wax", object="repository"),
+        *(
+            first_event("WatchEvent", "tmcw/wax", 55, f"2011-02-12T0{n}:00:00Z", f"u{n}", action="started")
+            for n in "12"
+        ),
+        first_event("WatchEvent", "tmcw/wax", None, "2011-02-12T09:00:00Z", "u3", action="started"),
+        first_event("WatchEvent", "eve/gone", None, "2011-02-12T03:00:00Z", "u1", action="started"),
+        first_event("ForkEvent", "tmcw/wax", 55, "2011-02-12T04:00:00Z", "bob", forkee=56),
+        first_event("DeleteEvent", "tmcw/wax", 55, "2011-02-12T05:00:00Z", "tmcw", ref="old", ref_type="branch"),
+        first_event("GistEvent", "/", None, "2011-02-12T06:00:00Z", "bob", action="create", name="gist: 8"),
+        first_event("FollowEvent", "/", None, "2011-02-12T07:00:00Z", "bob", target={"id": 4, "login": "tmcw"}),
+    )
+    rows = combined(tmp_path)
+    assert {name: (row["stars"], row["forks"], row["id"]) for name, row in repositories(rows).items()} == {
+        "tmcw/wax": (2, 1, 55),
+        "eve/gone": (1, 0, None),
+    }
+    assert str(repositories(rows)["tmcw/wax"]["created"]) == "2011-02-12 00:00:00+00:00"
+    assert counts(rows) == {"creation": 1, "star": 4, "fork": 1, "other": 3}
+
+
 def test_a_renamed_repository_keeps_its_stars_and_its_old_name_goes_to_the_next(tmp_path: Path) -> None:
     archive(
         tmp_path / "1.json.gz",

@@ -264,6 +264,14 @@ def test_encrypted_and_unknown_compression(tmp_path):
     }
 
 
+@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"6 a=b\n0 c=d\n", b"00000000000000000000 a=b\n"])
+def test_a_pax_record_that_claims_no_length_ends(tmp_path, records):
+    info = tarfile.TarInfo("t/x")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    data = info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tar_bytes({"t/a": b"text"})
+    assert details(archive_rows(tmp_path, data)) == {"": "damaged pax header"}
+
+
 # Bombs
 
 
@@ -296,6 +304,7 @@ def test_a_zip_that_lies_about_a_size_is_read_no_further_than_it_says(tmp_path):
     size = ((64 << 20) + 4321).to_bytes(4, "little")
     while (at := data.find(size)) >= 0:
         data[at : at + 4] = (100).to_bytes(4, "little")
+    archive_rows(tmp_path, zip_bytes({"t/a": b"imports what rows need"}))
     tracemalloc.start()
     found = archive_rows(tmp_path, bytes(data))
     peak = tracemalloc.get_traced_memory()[1]
@@ -412,6 +421,58 @@ def test_a_corrupt_parquet_file_has_one_row(tmp_path):
     found = rows(ParquetSource(str(path)))
     assert len([row for row in found if not row["input_reason"]]) >= 50
     assert found == rows(ParquetSource(str(path)), 1)
+
+
+def test_a_parquet_dictionary_does_not_grow(tmp_path):
+    large = "x = 1\n" * 100_000
+    path, limits = tmp_path / "t.parquet", Limits(max_file_bytes=1 << 20)
+    table = pa.table({"content": [large] * 4000, "path": [f"{i}.py" for i in range(4000)]})
+    pq.write_table(table, path, compression="zstd", row_group_size=2000)
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    kept, bombs, peak = 0, [], 0
+    for split in ParquetSource(str(path)).splits(HUGE):
+        for batch in split.read(limits):
+            peak = max(peak, pa.total_allocated_bytes() - before)
+            kept += batch["input_reason"].null_count
+            bombs += [row["path"] for row in batch.select(["path", "input_reason"]).to_pylist() if row["input_reason"]]
+    assert bombs == ["t.parquet#row-group-1", "t.parquet#row-group-2"]
+    assert 2 <= kept < 100
+    assert max(peak, tracemalloc.get_traced_memory()[1]) < 200 << 20
+    tracemalloc.stop()
+
+
+def footer_with(data: bytes, old: int, new: int) -> bytes:
+    """A parquet file with a number in its footer changed for another one, each as Thrift's varint of a zigzag."""
+
+    def varint(number: int) -> bytes:
+        number = number << 1 ^ number >> 63
+        return b"".join(
+            bytes([number >> shift & 127 | (128 if number >> shift + 7 else 0)])
+            for shift in range(0, max(number.bit_length(), 1), 7)
+        )
+
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = data[start:-8].replace(varint(old), varint(new))
+    assert footer != data[start:-8]
+    return data[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def test_a_parquet_footer_that_lies_about_sizes_costs_no_crash(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"content": [random.Random(0).randbytes(5000).hex()] * 3}), path)
+    data, size = path.read_bytes(), pq.read_metadata(path).row_group(0).total_byte_size
+    stored = pq.read_metadata(path).row_group(0).column(0).total_compressed_size
+    for old, new, why in (
+        (size, -1, [None] * 3),
+        (size, 1 << 40, ["input.bomb"]),
+        (stored, 1 << 40, ["input.corrupt"]),
+        (stored, -5, ["input.corrupt"]),
+    ):
+        path.write_bytes(footer_with(data, old, new))
+        found = check_rows(ParquetSource(str(path)), Limits())
+        assert [row["input_reason"] for row in found] == why
 
 
 # Fuzz

@@ -202,6 +202,15 @@ def test_a_large_archive_is_dealt_out_evenly(tmp_path):
         assert max(counts) < 2 * 1024 / len(counts), (name, counts)
 
 
+def test_a_tar_that_each_split_decompresses_anew_is_cut_the_less_the_slower_that_is(tmp_path):
+    for name, most in (("p.tar", 16), ("p.tar.gz", 16), ("p.tar.zst", 16), ("p.tar.xz", 4), ("p.tar.bz2", 4)):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(1 << 32)
+        splits = ArchiveSource(str(tmp_path / name)).splits(256 << 20)
+        assert len(splits) == most
+        assert min(split.size for split in splits) >= 256 << 20
+
+
 def test_splits_do_not_depend_on_the_order_in_which_the_file_system_lists(tmp_path, monkeypatch):
     for name in ("b", "a", "c/d", "c/e"):
         write(tmp_path / f"x/{name}.zip", zip_bytes({f"{name}.py": name.encode()}))

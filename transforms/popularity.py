@@ -130,13 +130,20 @@ def _distinct(sightings: pa.Table, kind: str, identities: pa.ChunkedArray) -> pa
 
 @dataclass(frozen=True)
 class Names:
-    """One repository for each name: the one last seen under it. Rows come sorted by `repo`, `seen`, `identity`."""
+    """One repository for each name: the one last seen under it, one with a number before those known by name alone.
+
+    Old events leave the number out where the repository was gone already: they must not stand for its successor, nor
+    for what other events tell of it by number. Rows come with all of a name together.
+    """
 
     reads = tuple(Repositories.schema.names)
     schema = REPOSITORIES
 
     def load(self) -> BatchFunction:
         def choose(batch: pa.RecordBatch) -> pa.RecordBatch:
+            by = ("repo", "is_numbered", "seen", "identity")
+            batch = batch.append_column("is_numbered", pc.greater(batch.column("identity"), 0))
+            batch = batch.take(pc.sort_indices(batch, [(name, "ascending") for name in by]))
             names = batch.column("repo")
             differs = pc.not_equal(names.slice(0, max(len(names) - 1, 0)), names.slice(1))
             is_last = np.append(differs.to_numpy(zero_copy_only=False), True)[: len(names)]

@@ -51,10 +51,14 @@ GROWTH = {
 ZIP_ENDINGS = (".zip", ".whl", ".egg", ".jar")
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
-MAX_SHARES = 16
-"""Splits of one tar. Each passes over all of it, so more would repeat more than they spread."""
-DECOMPRESSION_SHARE = 2
-"""Times the aimed-at size that a share of a compressed tar has, for the same reason."""
+SHARES = {
+    ".tar": (1, 16),
+    **dict.fromkeys((".tar.bz2", ".tbz2", ".tar.xz", ".txz"), (8, 4)),
+}
+"""Splits of one tar, each of which passes over all of it: how many times the aimed-at size one has at the least, and
+how many there are at the most, so that what is repeated stays small beside what is done with the files. Decompressing
+takes most where it is slow (xz 168 MB/s, bzip2 33; zstd 1,536 and gzip 471)."""
+QUICK_SHARES = (2, 16)
 STRIPE = 1 << 18
 """The shares of a tar take turns by this many uncompressed bytes: no share needs to know how long it is."""
 IN_MEMORY = 32 << 20
@@ -96,7 +100,8 @@ def _shares(place: Place, target: int) -> Iterator["ArchivePart"]:
     if ending in ZIP_ENDINGS:
         shares = -(-size // target)
     else:
-        shares = min(MAX_SHARES, -(-size // (target if ending == ".tar" else target * DECOMPRESSION_SHARE)))
+        times, most = SHARES.get(ending, QUICK_SHARES)
+        shares = min(most, -(-size // (target * times)))
     shares = max(1, shares)
     origin = Origin(f"archive:{place.uri}", without_endings(place.name, tuple(GROWTH)))
     for share in range(shares):

@@ -17,9 +17,9 @@ import itertools
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -63,18 +63,23 @@ PRESETS = {
     "github_repos": ("files", "contents"),
     "github_repos_sample": ("sample_files", "sample_contents"),
 }
-"""Tables of paths and of contents in Google's dataset github_repos; `licenses` serves both."""
-GITHUB_COLUMNS = ("repo", "path", "revision", "id", "mode", "size", "binary", "license", "content")
+"""Tables of paths and of contents in Google's dataset github_repos; `licenses` and `sample_repos` serve both."""
+GITHUB_COLUMNS = ("repo", "path", "revision", "id", "mode", "size", "binary", "license", "stars", "content")
 GITHUB_QUERY = """\
 SELECT f.repo_name AS repo, f.path AS path, f.ref AS revision, f.id AS id, f.mode AS mode,
-  c.size AS size, c.binary AS `binary`, l.license AS license, c.content AS content
+  c.size AS size, c.binary AS `binary`, l.license AS license, r.stars AS stars, c.content AS content
 FROM `{dataset}.{files}` AS f
 LEFT JOIN `{dataset}.{contents}` AS c ON c.id = f.id
 LEFT JOIN (
   SELECT repo_name, STRING_AGG(DISTINCT license, ' AND ' ORDER BY license) AS license
   FROM `{dataset}.licenses` GROUP BY repo_name
-) AS l ON l.repo_name = f.repo_name"""
-"""One row per repository, ref and path, whether or not its content is there; several paths may share a blob."""
+) AS l ON l.repo_name = f.repo_name
+LEFT JOIN (
+  SELECT repo_name, MAX(watch_count) AS stars FROM `{dataset}.sample_repos` GROUP BY repo_name
+) AS r ON r.repo_name = f.repo_name"""
+"""One row per repository, ref and path, whether or not its content is there; several paths may share a blob.
+
+GitHub calls watching what its pages call starring; the table knows the more popular repositories alone."""
 GITLINK = 0o160000
 """Mode of a submodule in a git tree."""
 
@@ -244,10 +249,9 @@ class Query:
                 if _states(client, [table for table, _ in self.tables]) != self.tables:
                     client.delete_table(name, not_found_ok=True)
                     raise SourceError("bigquery query: a table that it reads has changed meanwhile; start again")
-            answer = client.get_table(name, timeout=CALL_SECONDS)
-            if not answer.num_rows:
+            if not client.get_table(name, timeout=CALL_SECONDS).num_rows:
                 raise SourceError("bigquery query: it gives no rows; check its conditions")
-            return str(answer.created)
+            return _made(client, name)
 
     def _make_dataset(self, client: Any) -> None:
         dataset = _library("bigquery").Dataset(f"{self.service.project}.{self.dataset}")
@@ -293,6 +297,8 @@ class BigQueryPart:
     size: int
     is_github: bool
     """Whether the columns are those of `GITHUB_QUERY`."""
+    answer: str = ""
+    """What `Query.ask` told: the rows are of this answer, or there are none. No part of what is planned."""
 
     @property
     def fingerprint(self) -> str:
@@ -330,6 +336,7 @@ class BigQueryPart:
         )
         with _interrupted(self.source), self.query.service.read_client() as client:
             session = _session(client, f"projects/{project}", session)
+            self._check_answer(f"{project}.{dataset}.{table}")
             for stream in session.streams:
                 schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
                 for message in _messages(client, stream.name):
@@ -337,6 +344,25 @@ class BigQueryPart:
                     batch = pa.ipc.read_record_batch(data, schema)
                     arrays = [_values(batch.column(column), value) for value, column in self.columns]
                     yield pa.RecordBatch.from_arrays(arrays, [value for value, _ in self.columns])
+
+    def _check_answer(self, table: str) -> None:
+        """Raises Interrupted where the session's table may be another than the one that was made for this run.
+
+        One that is still there was there when the session began.
+        """
+        if self.answer and _made(self.query.service.query_client(), table) != self.answer:
+            raise Interrupted(f"{self.source}: {table} was made anew while it was read; start again")
+
+
+def answered(splits: Iterable[Readable], answers: Mapping[str, str]) -> tuple[Readable, ...]:
+    """The splits, whose queries were asked: those of BigQuery read these answers (by table) and no other ones."""
+
+    def part(part: Any) -> Any:
+        return replace(part, answer=answers[part.query.table]) if isinstance(part, BigQueryPart) else part
+
+    return tuple(
+        replace(split, parts=tuple(map(part, split.parts))) if isinstance(split, Split) else split for split in splits
+    )
 
 
 def _session(client: Any, project: str, wanted: Any) -> Any:
@@ -389,7 +415,7 @@ def _cells(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 def _github_row(origin: Origin, cells: dict[str, Any], limits: Limits) -> Row:
     """The row of a path of github_repos: the table's id is the blob's, and what content says must agree with it."""
-    origin = Origin(origin.source, cells["repo"] or origin.repo, cells["revision"], cells["license"])
+    origin = Origin(origin.source, cells["repo"] or origin.repo, cells["revision"], cells["license"], cells["stars"])
     path, name, size, content = cells["path"] or "", cells["id"], cells["size"], cells["content"]
 
     def failed(reason: str, detail: str) -> Row:
@@ -431,6 +457,11 @@ def _states(client: Any, tables: Iterable[Any]) -> tuple[tuple[str, str], ...]:
         now = client.get_table(table, timeout=CALL_SECONDS)
         found[f"{now.project}.{now.dataset_id}.{now.table_id}"] = f"{now.modified} {now.num_rows} {now.num_bytes}"
     return tuple(sorted(found.items()))
+
+
+def _made(client: Any, table: str) -> str:
+    """When a table was made, which no two tables of one name have in common."""
+    return str(client.get_table(table, timeout=CALL_SECONDS).created)
 
 
 def _exists(client: Any, table: str) -> bool:

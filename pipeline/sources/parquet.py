@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
+from pipeline.sources.streams import RATIO_GRACE, Bomb
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
 
 TEXT_TYPES = (
@@ -21,6 +22,8 @@ TEXT_TYPES = (
     pa.types.is_large_binary,
     pa.types.is_binary_view,
 )
+ROW_OVERHEAD = 64
+"""What a row counts beside its content where a table's growth is bounded."""
 READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, pa.ArrowException)
 
 
@@ -55,8 +58,12 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
         raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
     start = row = first_row = size = 0
+    stored = sum(_compressed(metadata.row_group(group)) for group in range(metadata.num_row_groups))
+    if stored > place.size:
+        yield ParquetPart(place, (), 0, 0, 0, 0, f"row groups of {stored} bytes in a file of {place.size}")
+        return
     for group in range(metadata.num_row_groups):
-        weight = metadata.row_group(group).total_byte_size
+        weight = max(metadata.row_group(group).total_byte_size, 0)
         if group > start and size + weight > target:
             yield ParquetPart(place, tuple(found.items()), start, group, first_row, size)
             start, first_row, size = group, row, 0
@@ -95,33 +102,52 @@ class ParquetPart:
             yield failed_row(origin, file_path(self.place), self.place.size, "input.empty", "table without rows")
             return
         with self.place.open() as file:
-            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+            # A content that a dictionary holds once is held once, however many rows have it.
+            once = [column for value, column in self.columns if value == "content"]
+            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=once)
             first = self.first_row
             for group in range(self.start, self.stop):
+                path = file_path(self.place, f"#row-group-{group + 1}")
                 try:
                     yield from self._group_rows(table, group, first, origin, limits)
+                except Bomb as error:
+                    yield failed_row(origin, path, None, "input.bomb", str(error))
                 except READ_ERRORS as error:
-                    path = file_path(self.place, f"#row-group-{group + 1}")
                     yield failed_row(origin, path, None, "input.corrupt", reason(error))
                 first += table.metadata.row_group(group).num_rows
 
     def _group_rows(self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits) -> Iterator[Row]:
         metadata = table.metadata.row_group(group)
-        mean = metadata.total_byte_size // max(metadata.num_rows, 1) + 1
+        size = max(metadata.total_byte_size, 0)
+        bound = limits.max_ratio * _compressed(metadata) + RATIO_GRACE // table.metadata.num_row_groups
+        if size > bound:
+            raise Bomb(f"claims {size} bytes > {bound}")
+        grown = 0
+        mean = size // max(metadata.num_rows, 1) + 1
         names = [column for _, column in self.columns]
         batch_rows = max(1, min(limits.batch_rows, limits.batch_bytes // mean))
         for batch in table.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False):
             values = {value: _values(batch.column(column), value) for value, column in self.columns}
             for index in range(batch.num_rows):
                 row += 1
+                grown += len(values["content"][index] or b"") + ROW_OVERHEAD
+                if grown > bound:
+                    raise Bomb(f"grows to more than {bound} bytes")
                 cells = {value: column[index] for value, column in values.items()}
                 yield table_row(origin, self.place, lambda row=row: f"#R{row}", cells, limits)
+
+
+def _compressed(group: Any) -> int:
+    """Bytes that a row group takes in its file, as the footer says."""
+    return sum(max(group.column(index).total_compressed_size, 0) for index in range(group.num_columns))
 
 
 def _values(column: pa.Array, value: str) -> list[Any]:
     """A column as Python objects; content as bytes, whose encoding is checked later."""
     if isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_decode()
+        used = column.indices.unique().drop_null()
+        held = dict(zip(used.to_pylist(), _values(column.dictionary.take(used), value), strict=True))
+        return [held.get(index) for index in column.indices.to_pylist()]
     return (column.cast(pa.large_binary()) if value == "content" else column).to_pylist()
 
 

@@ -123,7 +123,7 @@ def _pax_records(payload: bytes) -> dict[bytes, bytes]:
         space = payload.find(b" ", start, start + 20)
         length = _decimal(payload[start:space]) if space > 0 else 0
         key, equals, value = payload[space + 1 : start + length - 1].partition(b"=")
-        if not equals or start + length > len(payload):
+        if not equals or not max(space, start) < start + length <= len(payload):
             raise Corrupt("damaged pax header")
         records[key] = value
         start += length

@@ -1,10 +1,12 @@
-"""Runs that are killed at random moments, and run out of disk, against one that nothing disturbs.
+"""Runs that are killed at random moments, met by a second run, or out of disk, against one that nothing disturbs.
 
     python -m tests.benchmarks.faults [--rounds 50] [--seed 0] [--set KEY=VALUE ...]
 
-Each round runs a recipe on a small corpus, kills it at a random moment (the driver, alone or with two Beam workers, or
-one of the workers), runs it again to its end, and compares every byte of every dataset. A tenth of the rounds come
-after these with a bound on the size of files at a random size, as a full disk would have it.
+Each round runs a recipe on a small corpus and disturbs it: the driver is killed, alone or with two Beam workers, or one
+of the workers is, or a second run begins on the same output. Then the recipe is run again to its end, and every byte of
+every dataset is compared. The moment is a random number of files that have taken their place, and up to PAUSE seconds
+more, so that it means the same on any machine; a round whose run ends before it is drawn again. A tenth of the rounds
+come after these with a bound on the size of files at a random size, as a full disk would have it.
 """
 
 import argparse
@@ -25,12 +27,17 @@ from pipeline.engines import beam, inline  # noqa: F401  loaded once, for all fo
 from pipeline.storage import Store
 from tests.corpora import one_of_everything
 from tests.datasets_on_disk import digests
-from tests.disturbed import exit_code, in_process, kill_later
+from tests.disturbed import Appeared, exit_code, has_ended, in_process, kill_when
 
-CASES = (("inline", 1, "driver"), ("beam", 2, "driver"), ("beam", 2, "worker"))
+CASES = (("inline", 1, "driver"), ("beam", 2, "driver"), ("beam", 2, "worker"), ("beam", 2, "second run"))
 OFF = ("license", "toxicity", "pii", "decontaminate", "tokenize")
 """Blocks whose models take longer to load than the small corpus takes to read; `--set pii.enabled=true` has one on."""
 SMALL = (*(f"{block}.enabled=false" for block in OFF), *("tokenize.vocab_size=600", "tokenize.block=64"))
+PAUSE = 0.1
+DRAWS = 20
+"""Times that a round is drawn before it counts as undisturbed."""
+
+Curate = Callable[[str, int, Path], Callable[[], object]]
 
 
 def main() -> None:
@@ -48,34 +55,32 @@ def main() -> None:
             settings = (*SMALL, f"engine.kind={engine}", f"engine.workers={workers}", *chosen.set)
             return partial(_run, _recipe(dumps, *settings), out)
 
-        seconds, whole = {}, folder / "whole"
-        for engine, workers, _ in CASES[:2]:
-            shutil.rmtree(whole, ignore_errors=True)
-            started = time.monotonic()
-            assert exit_code(in_process(curate(engine, workers, whole), folder / "log")) == 0
-            seconds[engine] = time.monotonic() - started
-            print(f"undisturbed, {engine}: {seconds[engine]:.1f} s", flush=True)
+        whole = folder / "whole"
+        files = _undisturbed(curate("inline", 1, whole), whole, folder)
         expected, told = digests(whole), Counter()
         for number in range(chosen.rounds):
             engine, workers, victim = CASES[number % len(CASES)]
-            out, moment = folder / f"out{number}", random.uniform(0, seconds[engine])
-            pid = in_process(curate(engine, workers, out), folder / "log")
-            killed = kill_later(pid, moment, victim, random)
-            code = exit_code(pid)
-            _ends_well(
-                told, f"{engine}, {victim}", killed != "nothing", curate("inline", 1, out), out, expected, folder
-            )
-            print(f"{number:>3} {engine:<7} {victim:<7} at {moment:5.1f} s: {killed} killed, exit {code}", flush=True)
+            out = folder / f"out{number}"
+            for _ in range(DRAWS):
+                shutil.rmtree(out, ignore_errors=True)
+                told[f"{engine}, {victim}", "drawn"] += 1
+                after = random.randrange(files)
+                is_disturbed, what = _disturbed(curate, engine, workers, victim, out, after, random)
+                print(f"{number:>3} {engine:<7} {victim:<10} after {after:>3} files: {what}", flush=True)
+                if is_disturbed:
+                    break
+            _ends_well(told, f"{engine}, {victim}", is_disturbed, curate("inline", 1, out), out, expected, folder)
         largest = max(file.stat().st_size for file in whole.rglob("*") if file.is_file())
         for number in range(chosen.rounds // 10):
             out, size = folder / f"full{number}", random.randrange(1000, largest)
             code = exit_code(in_process(partial(_bounded, size, curate("inline", 1, out)), folder / "log"))
+            told["inline, disk full", "drawn"] += 1
             _ends_well(told, "inline, disk full", code == 3, curate("inline", 1, out), out, expected, folder)
             print(f"{number:>3} inline  disk full at {size:,} bytes: exit {code}", flush=True)
-    print("| run | rounds | disturbed | same bytes after the rerun |\n|---|---|---|---|")
+    columns = ("rounds", "drawn", "disturbed", "same")
+    print("| run | rounds | drawn | disturbed | same bytes after the rerun |\n|---|---|---|---|---|")
     for name in dict.fromkeys(name for name, _ in told):
-        rounds, disturbed, same = (told[name, what] for what in ("rounds", "disturbed", "same"))
-        print(f"| {name} | {rounds} | {disturbed} | {same} |")
+        print(f"| {name} | {' | '.join(str(told[name, column]) for column in columns)} |")
 
 
 def _recipe(dumps: Path, *settings: str) -> Recipe:
@@ -91,6 +96,44 @@ def _run(recipe: Recipe, out: Path) -> None:
 def _bounded(size: int, body: Callable[[], object]) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     body()
+
+
+def _undisturbed(body: Callable[[], object], out: Path, folder: Path) -> int:
+    """Runs to the end; how many files have taken their place on the way."""
+    appeared = Appeared(out)
+    pid = in_process(body, folder / "log")
+    while not has_ended(pid):
+        appeared.count()
+        time.sleep(0.005)
+    assert exit_code(pid) == 0, (folder / "log").read_text()
+    return appeared.count()
+
+
+def _disturbed(
+    curate: Curate, engine: str, workers: int, victim: str, out: Path, files: int, random: Random
+) -> tuple[bool, str]:
+    """Runs and disturbs at a moment; whether that hit the run, and what came of it."""
+    appeared, pause = Appeared(out), random.uniform(0, PAUSE)
+    first = in_process(curate(engine, workers, out), out.parent / "log")
+
+    def is_due() -> bool:
+        if appeared.count() < files:
+            return False
+        time.sleep(pause)
+        return True
+
+    if victim != "second run":
+        killed, code = kill_when(is_due, first, victim, random), exit_code(first)
+        return code != 0, f"{killed} killed, exit {code}"
+    while not (is_due() or has_ended(first)):
+        time.sleep(0.005)
+    said = out.parent / "second"
+    said.unlink(missing_ok=True)
+    second = exit_code(in_process(curate(engine, workers, out), said))
+    refused = second == 3 and "another run is writing to" in said.read_text()
+    assert refused or has_ended(first), "a second run went on beside the first"
+    code = exit_code(first)
+    return refused and code == 0, f"{'refused' if refused else 'came too late'}, first exit {code}"
 
 
 def _ends_well(

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,7 @@ class Numbers:
     first: int
     last: int
     files: int
+    schema: ClassVar[pa.Schema] = SOURCE_ROW
 
     @property
     def size(self) -> int:
