@@ -72,12 +72,13 @@ def near_duplicates(
     from transforms.clusters import BucketEdges, Buckets, Components
     from transforms.minhash import MinHash
 
-    sign, key = MinHash().load(), Buckets(bands, rows).load()
+    sign, buckets = MinHash().load(), Buckets(bands, rows)
+    key = buckets.load()
     keys, files, count = [], [], 0
     for batch in batches():
         signed = _beside(batch, sign(batch)).append_column("row_id", pa.array(range(count, count + batch.num_rows)))
         count += batch.num_rows
-        keys.append(key(signed))
+        keys.append(key(signed.select(list(buckets.reads))))  # as in the plan: without the contents
         files.append(signed.select(["row_id", "repo", "path", "content_id", "shingles"]))
     table = pa.Table.from_batches(keys).combine_chunks()
     del keys
