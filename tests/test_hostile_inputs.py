@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -473,6 +474,27 @@ def test_a_parquet_footer_that_lies_about_sizes_costs_no_crash(tmp_path):
         path.write_bytes(footer_with(data, old, new))
         found = check_rows(ParquetSource(str(path)), Limits())
         assert [row["input_reason"] for row in found] == why
+
+
+def read_with_each_byte_of_the_footer_changed(path: Path, bits: tuple[int, ...]) -> None:
+    data = path.read_bytes()
+    for at in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little"), len(data)):
+        for bit in bits:
+            path.write_bytes(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+            with suppress(SourceError):  # a column may have lost its name
+                check_rows(ParquetSource(str(path)), Limits())
+
+
+def test_no_footer_ends_the_process(tmp_path):
+    path = tmp_path / "t.parquet"
+    license = pa.array([["MIT"], None], pa.list_(pa.string()))
+    pq.write_table(pa.table({"content": ["a", "b"], "license": license}), path, store_schema=False)
+    assert len(rows(ParquetSource(str(path)))) == 2
+    arguments = (path, (1, 16, 128))
+    reader = get_context("spawn").Process(target=read_with_each_byte_of_the_footer_changed, args=arguments)
+    reader.start()
+    reader.join()
+    assert reader.exitcode == 0
 
 
 # Fuzz
