@@ -24,6 +24,9 @@ TEXT_TYPES = (
 )
 ROW_OVERHEAD = 64
 """What a row counts beside its content where a table's growth is bounded."""
+READ_WHOLE = 256 << 20
+"""Bytes of a file whose columns are read a row group at a time. In a larger one they are read in pieces, for which a
+page that claims to have 2 GiB is given them."""
 READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, pa.ArrowException)
 
 
@@ -99,7 +102,8 @@ class ParquetPart:
         with self.place.open() as file:
             # A content that a dictionary holds once is held once, however many rows have it.
             once = [column for value, column in self.columns if value == "content"]
-            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=once)
+            piece = 0 if self.place.size <= READ_WHOLE else 1 << 20
+            table = pq.ParquetFile(file, buffer_size=piece, pre_buffer=False, read_dictionary=once)
             bounds = _bounds(table.metadata, self.place.size, limits)
             first = self.first_row
             for group in range(self.start, self.stop):
