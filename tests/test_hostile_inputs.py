@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -443,16 +444,17 @@ def test_a_parquet_dictionary_does_not_grow(tmp_path):
     tracemalloc.stop()
 
 
+def varint(number: int) -> bytes:
+    """A number as parquet's headers have it: Thrift's varint of a zigzag."""
+    number = number << 1 ^ number >> 63
+    return b"".join(
+        bytes([number >> shift & 127 | (128 if number >> shift + 7 else 0)])
+        for shift in range(0, max(number.bit_length(), 1), 7)
+    )
+
+
 def footer_with(data: bytes, old: int, new: int) -> bytes:
-    """A parquet file with a number in its footer changed for another one, each as Thrift's varint of a zigzag."""
-
-    def varint(number: int) -> bytes:
-        number = number << 1 ^ number >> 63
-        return b"".join(
-            bytes([number >> shift & 127 | (128 if number >> shift + 7 else 0)])
-            for shift in range(0, max(number.bit_length(), 1), 7)
-        )
-
+    """A parquet file with a number in its footer changed for another one."""
     start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     footer = data[start:-8].replace(varint(old), varint(new))
     assert footer != data[start:-8]
@@ -473,6 +475,40 @@ def test_a_parquet_footer_that_lies_about_sizes_costs_no_crash(tmp_path):
         path.write_bytes(footer_with(data, old, new))
         found = check_rows(ParquetSource(str(path)), Limits())
         assert [row["input_reason"] for row in found] == why
+
+
+def test_a_parquet_page_that_lies_about_its_size_gets_no_memory(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = pa.table({"content": [random.Random(0).randbytes(5000).hex()]})
+    pq.write_table(table, path, use_dictionary=False, compression="none", write_statistics=False)
+    data = path.read_bytes()
+    size = varint(4 + 4 + 10_000 + 2)  # the text, its length, and the definition levels
+    assert data.count(size) >= 2
+    before = pa.default_memory_pool().max_memory()
+    path.write_bytes(data.replace(size, varint((1 << 31) - 1), 2))
+    assert [row["input_reason"] for row in rows(ParquetSource(str(path)))] == ["input.corrupt"]
+    assert pa.default_memory_pool().max_memory() < before + (100 << 20)
+
+
+def read_with_each_byte_of_the_footer_changed(path: Path, bits: tuple[int, ...]) -> None:
+    data = path.read_bytes()
+    for at in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little"), len(data)):
+        for bit in bits:
+            path.write_bytes(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+            with suppress(SourceError):  # a column may have lost its name
+                check_rows(ParquetSource(str(path)), Limits())
+
+
+def test_no_footer_ends_the_process(tmp_path):
+    path = tmp_path / "t.parquet"
+    license = pa.array([["MIT"], None], pa.list_(pa.string()))
+    pq.write_table(pa.table({"content": ["a", "b"], "license": license}), path, store_schema=False)
+    assert len(rows(ParquetSource(str(path)))) == 2
+    arguments = (path, (1, 16, 128))
+    reader = get_context("spawn").Process(target=read_with_each_byte_of_the_footer_changed, args=arguments)
+    reader.start()
+    reader.join()
+    assert reader.exitcode == 0
 
 
 # Fuzz

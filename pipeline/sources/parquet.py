@@ -24,6 +24,9 @@ TEXT_TYPES = (
 )
 ROW_OVERHEAD = 64
 """What a row counts beside its content where a table's growth is bounded."""
+READ_WHOLE = 256 << 20
+"""Bytes of a file whose columns are read a row group at a time. In a larger one they are read in pieces, for which a
+page that claims to have 2 GiB is given them."""
 READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, pa.ArrowException)
 
 
@@ -58,12 +61,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
         raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
     start = row = first_row = size = 0
-    stored = sum(_compressed(metadata.row_group(group)) for group in range(metadata.num_row_groups))
-    if stored > place.size:
-        yield ParquetPart(place, (), 0, 0, 0, 0, f"row groups of {stored} bytes in a file of {place.size}")
-        return
-    for group in range(metadata.num_row_groups):
-        weight = max(metadata.row_group(group).total_byte_size, 0)
+    for group, weight in enumerate(_claimed(metadata)):
         if group > start and size + weight > target:
             yield ParquetPart(place, tuple(found.items()), start, group, first_row, size)
             start, first_row, size = group, row, 0
@@ -104,22 +102,25 @@ class ParquetPart:
         with self.place.open() as file:
             # A content that a dictionary holds once is held once, however many rows have it.
             once = [column for value, column in self.columns if value == "content"]
-            table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=once)
+            piece = 0 if self.place.size <= READ_WHOLE else 1 << 20
+            table = pq.ParquetFile(file, buffer_size=piece, pre_buffer=False, read_dictionary=once)
+            bounds = _bounds(table.metadata, self.place.size, limits)
             first = self.first_row
             for group in range(self.start, self.stop):
                 path = file_path(self.place, f"#row-group-{group + 1}")
                 try:
-                    yield from self._group_rows(table, group, first, origin, limits)
+                    yield from self._group_rows(table, group, first, origin, limits, bounds[group])
                 except Bomb as error:
                     yield failed_row(origin, path, None, "input.bomb", str(error))
                 except READ_ERRORS as error:
                     yield failed_row(origin, path, None, "input.corrupt", reason(error))
                 first += table.metadata.row_group(group).num_rows
 
-    def _group_rows(self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits) -> Iterator[Row]:
+    def _group_rows(
+        self, table: pq.ParquetFile, group: int, row: int, origin: Origin, limits: Limits, bound: int
+    ) -> Iterator[Row]:
         metadata = table.metadata.row_group(group)
         size = max(metadata.total_byte_size, 0)
-        bound = limits.max_ratio * _compressed(metadata) + RATIO_GRACE // table.metadata.num_row_groups
         if size > bound:
             raise Bomb(f"claims {size} bytes > {bound}")
         grown = 0
@@ -137,9 +138,19 @@ class ParquetPart:
                 yield table_row(origin, self.place, lambda row=row: f"#R{row}", cells, limits)
 
 
-def _compressed(group: Any) -> int:
-    """Bytes that a row group takes in its file, as the footer says."""
-    return sum(max(group.column(index).total_compressed_size, 0) for index in range(group.num_columns))
+def _claimed(metadata: pq.FileMetaData) -> list[int]:
+    """Bytes of each row group uncompressed, as the footer says.
+
+    What it says of columns is never asked for: on an odd footer pyarrow's `column` ends the process.
+    """
+    return [max(metadata.row_group(group).total_byte_size, 0) for group in range(metadata.num_row_groups)]
+
+
+def _bounds(metadata: pq.FileMetaData, stored: int, limits: Limits) -> list[int]:
+    """What each row group may grow to: its share, by its claim or evenly, of what a file of this size may."""
+    claimed = _claimed(metadata)
+    total, all_claimed = max(RATIO_GRACE, limits.max_ratio * stored), max(sum(claimed), 1)
+    return [total * size // all_claimed + total // len(claimed) for size in claimed]
 
 
 def _values(column: pa.Array, value: str) -> list[Any]:

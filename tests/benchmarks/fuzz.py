@@ -267,6 +267,7 @@ def main() -> None:
         raise SystemExit(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
         one_input = targets[sys.argv[1]](Path(scratch))
+        one_input(atheris.FuzzedDataProvider(b""))  # imports what is imported late
         options = [sys.argv[0], "-timeout=10", "-rss_limit_mb=2048", "-len_control=0", "-max_len=400", *sys.argv[2:]]
         atheris.Setup(options, lambda data: one_input(atheris.FuzzedDataProvider(data)))
         atheris.Fuzz()
