@@ -83,6 +83,18 @@ def test_losses_and_gradients_are_those_of_the_logits(ours, monkeypatch):
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-4, msg=name)
 
 
+def test_gradients_in_bf16_point_where_those_in_fp32_do(ours):
+    _, folder = ours
+    one, two = (CodeGen.load(folder).train() for _ in range(2))
+    targets = TOKENS.roll(-1, 1)
+    targets[:, 40:] = -100
+    one(TOKENS, targets).backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        two(TOKENS, targets).backward()
+    for (name, each), other in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert torch.cosine_similarity(each.grad.flatten(), other.grad.flatten(), 0) > 0.99, name
+
+
 @pytest.mark.parametrize(("size", "weights"), [("350M", 0.36e9), ("2B", 2.8e9), ("6B", 7.1e9), ("16B", 16.0e9)])
 def test_sizes_are_the_papers(size, weights):
     with torch.device("meta"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
@@ -199,23 +199,34 @@ class Training:
         if self.place.rank == 0:
             self.checkpoints.record({"step": self.step, "loss": loss, "held_out": losses})
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Mean loss a token of the rows held out: of all, and by language."""
         self.model.eval()
-        sums: dict[str, float] = defaultdict(float)
-        counts: Counter[str] = Counter()
-        for number in self.order.held().tolist():
-            tokens, targets = (torch.from_numpy(part) for part in self.rows.take(np.array([number])))
-            losses = self.loss(tokens, targets)[0].float().cpu().numpy()
-            names, groups = self.rows.groups(number)
-            for group, name in enumerate(names):
-                chosen = (groups == group) & (targets[0].numpy() != UNLEARNED)
-                for key in ("all", name):
-                    sums[key] += float(losses[chosen].sum())
-                    counts[key] += int(chosen.sum())
+        losses = losses_by_language(self.rows, self.order.held(), self.loss)
         self.model.train()
-        return {name: sums[name] / counts[name] for name in sums if counts[name]}
+        return {name: loss for name, (loss, _) in losses.items()}
+
+
+@torch.no_grad()
+def losses_by_language(
+    rows: Rows, numbers: np.ndarray, loss: Callable[[Tensor, Tensor], Tensor]
+) -> dict[str, tuple[float, int]]:
+    """Mean loss a token, and how many tokens, of the rows with these numbers: of all, and by language.
+
+    `loss` gives that of each token, (row, token), from tokens and targets.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    counts: Counter[str] = Counter()
+    for number in numbers.tolist():
+        tokens, targets = (torch.from_numpy(part) for part in rows.take(np.array([number])))
+        losses = loss(tokens, targets)[0].float().cpu().numpy()
+        names, groups = rows.groups(number)
+        for group, name in enumerate(names):
+            chosen = (groups == group) & (targets[0].numpy() != UNLEARNED)
+            for key in ("all", name):
+                sums[key] += float(losses[chosen].sum())
+                counts[key] += int(chosen.sum())
+    return {name: (sums[name] / counts[name], counts[name]) for name in sums if counts[name]}
 
 
 class Meter:
@@ -236,10 +247,15 @@ class Meter:
     def read(self, place: Place) -> str:
         speed = self.steps * self.tokens / self.seconds
         self.steps, self.seconds = 0, 0.0
-        name = torch.cuda.get_device_name(place.device) if place.device.type == "cuda" else ""
-        peak = next((peak for key, peak in PEAK_FLOPS.items() if key in name), None)
+        peak = peak_flops(place.device)
         share = f", MFU {speed * self.flops / peak / place.ranks:.1%}" if peak else ""
         return f"{speed:,.0f} tokens/s{share}"
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """What a device can do at most; None for one that is not in the table."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for key, peak in PEAK_FLOPS.items() if key in name), None)
 
 
 def prepare(model: CodeGen, settings: TrainingSettings, place: Place) -> None:
@@ -256,7 +272,7 @@ def prepare(model: CodeGen, settings: TrainingSettings, place: Place) -> None:
         fully_shard(model, mesh=mesh, mp_policy=precision)
 
 
-def adamw(model: CodeGen, settings: TrainingSettings, device: torch.device) -> torch.optim.AdamW:
+def adamw(model: nn.Module, settings: TrainingSettings, device: torch.device) -> torch.optim.AdamW:
     """Decays matrices, not biases and norms."""
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [

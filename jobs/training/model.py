@@ -183,15 +183,17 @@ class HeadLoss(torch.autograd.Function):
         chunk = max(1, LOGITS_AT_ONCE[hidden.device.type] // len(weight))
         for at in range(0, len(hidden), chunk):
             part, target = hidden[at : at + chunk], targets[at : at + chunk, None]
-            learned = target != -100
+            learned, target = (target != -100).to(part.dtype), target.clamp(min=0)
             logits = torch.addmm(bias, part, weight.T).float().log_softmax(1)
-            losses[at : at + chunk] = -(logits.gather(1, target.clamp(min=0)) * learned).squeeze(1)
+            losses[at : at + chunk] = -(logits.gather(1, target) * learned).squeeze(1)
             if any(ctx.needs_input_grad):
-                slopes = logits.exp_().scatter_add_(1, target.clamp(min=0), logits.new_full(target.shape, -1.0))
-                slopes = (slopes * learned).to(hidden.dtype)
-                gradients[0][at : at + chunk] = slopes @ weight
-                gradients[1].add_(slopes.T @ part)
-                gradients[2].add_(slopes.sum(0))
+                slopes = logits.exp_().scatter_add_(1, target, logits.new_full(target.shape, -1.0)).to(part.dtype)
+                gradients[0][at : at + chunk] = (slopes @ weight) * learned
+                if part.dtype == gradients[1].dtype:  # no product as large as the weights beside them
+                    gradients[1].addmm_(slopes.T, part * learned)
+                else:
+                    gradients[1].add_(slopes.T @ (part * learned))
+                gradients[2].addmv_(slopes.T, learned[:, 0])
         ctx.save_for_backward(*gradients)
         return losses
 
