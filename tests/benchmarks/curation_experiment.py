@@ -4,7 +4,8 @@
 
 Corpus: the packages of this Python environment, or the folders of a pattern, each a repository. Repositories are taken
 whole in the order of a hash of their names: first those held out, a quarter of `--megabytes`, then those to train on;
-one that no longer fits is passed over. Each set is a run of `codesieve run` on the same files:
+one that no longer fits, or is more than `--largest` of its part, is passed over. Each set is a run of `codesieve run`
+on the same files:
 
     raw             every file that can be read as text
     deduplicated    the same without exact and near copies
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--source", help="a pattern of folders, each a repository")
     parser.add_argument("--megabytes", type=float, default=64, help="of text to train on")
+    parser.add_argument("--largest", type=float, default=0.1, help="share that one repository may have of the text")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--held-out", type=int, default=400, help="rows of each held-out set that are evaluated")
@@ -80,7 +82,7 @@ def main() -> None:
     source = DirectorySource(chosen.source) if chosen.source else EnvironmentSource()
     texts = {part: chosen.out / "texts" / f"{part}.parquet" for part in ("held-out", "train")}
     if not all(path.exists() for path in texts.values()):
-        write_texts(source, chosen.megabytes * 1e6, texts)
+        write_texts(source, chosen.megabytes * 1e6, chosen.largest, texts)
     sets, held_out = curate(chosen.out, texts)
     models = train_all(chosen.out, sets, chosen.steps, chosen.seeds)
     print(f"{chosen.steps} steps of {BATCH} rows of {BLOCK} tokens, seeds 0 to {chosen.seeds - 1}")
@@ -98,7 +100,7 @@ def readable(source: Source) -> Iterator[pa.RecordBatch]:
             yield batch.filter(pc.is_valid(batch.column("content")))
 
 
-def write_texts(source: Source, budget: float, texts: dict[str, Path]) -> None:
+def write_texts(source: Source, budget: float, largest: float, texts: dict[str, Path]) -> None:
     """Writes the chosen repositories' files as tables."""
     sizes: Counter[str] = Counter()
     for batch in readable(source):
@@ -106,7 +108,7 @@ def write_texts(source: Source, budget: float, texts: dict[str, Path]) -> None:
         sizes.update(dict(zip(summed["repo"].to_pylist(), summed["size_sum"].to_pylist(), strict=True)))
     left = sorted(sizes, key=lambda repo: hashlib.sha256(repo.encode()).digest())
     for part, room in (("held-out", budget / 4), ("train", budget)):
-        taken = fill(left, sizes, room)
+        taken = fill([repo for repo in left if sizes[repo] <= largest * room], sizes, room)
         left = [repo for repo in left if repo not in taken]
         print(f"{part}: {len(taken)} repositories, {sum(sizes[repo] for repo in taken) / 1e6:.1f} MB", flush=True)
         texts[part].parent.mkdir(parents=True, exist_ok=True)
