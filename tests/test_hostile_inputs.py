@@ -252,6 +252,17 @@ def test_one_bad_member_of_a_zip_does_not_hide_the_others(tmp_path):
     assert reasons(found) == {"a": None, "b": "input.unreadable", "c": None}
 
 
+def test_a_member_of_a_zip_without_a_name_hides_none_of_the_others(tmp_path):
+    data = zip_bytes({"t/a": b"a", "x": b"nameless", "t/b": b"b"})
+    central = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))
+    start = data.rindex(b"x", central, central + 47)
+    nameless = data[: central + 28] + b"\0\0" + data[central + 30 : start] + data[start + 1 :]
+    end = nameless.rindex(b"PK\x05\x06")
+    size = int.from_bytes(nameless[end + 12 : end + 16], "little") - 1
+    found = archive_rows(tmp_path, nameless[: end + 12] + size.to_bytes(4, "little") + nameless[end + 16 :])
+    assert reasons(found) == {"t/a": None, "": "input.unreadable", "t/b": None}
+
+
 def test_encrypted_and_unknown_compression(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -171,7 +171,7 @@ class ArchivePart:
         with open_file() as file, io.BufferedReader(file, STRIPE) as buffered:  # type: ignore[arg-type]
             try:
                 archive = zipfile.ZipFile(buffered)
-                infos = [info for info in archive.infolist() if not info.is_dir()]
+                infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
             except ZIP_ERRORS as error:
                 raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
             yield from self._info_rows(archive, infos, limits)
