@@ -58,7 +58,7 @@ def _mixed(store: Store, shard: int, row: int) -> dict[str, Any]:
         return {}
     [batch] = store.read("mixture", shard, ("group", "copies"), (row, row + 1))
     [told] = batch.to_pylist()
-    return {"mixture": f"copies in tokens: {told['copies']}, as {told['group']}"}
+    return {"mixture": f"{told['copies']} times in tokens, as {told['group']}"}
 
 
 @dataclass(frozen=True)

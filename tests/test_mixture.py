@@ -149,7 +149,7 @@ def test_a_run_packs_what_the_mixture_says_and_accounts_for_the_rest(dumps: Path
     assert summary["mixture"]["files"] == 30
     assert ends(store) == {name: told[name]["copies"] for name in ("Python", "Java")}
     [fate] = why.fates(store, "Go/f0.go")
-    assert dict(why.tell(fate))["mixture"] == "copies in tokens: 0, as Go"
+    assert dict(why.tell(fate))["mixture"] == "0 times in tokens, as Go"
     copies = [next(why.fates(store, f"Python/f{n}.py"))["measures"]["mixture"][0] for n in range(20)]
     assert sorted(copies) == ["0"] * told["Python"]["left_out"] + ["1"] * told["Python"]["copies"]
 
