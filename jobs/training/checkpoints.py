@@ -8,6 +8,7 @@ holds the settings, and the losses of every evaluation.
 import json
 import os
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from jobs.training.lora import merged
 from jobs.training.model import CodeGen, save_model
 
 KEPT_STATES = 2
+
+# Where there is no group of ranks, one process is what is meant: torch would say at each save that it takes it so.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 
 
 @dataclass(frozen=True)
