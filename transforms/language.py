@@ -1,6 +1,7 @@
 """Programming language by linguist's names, through enry, from the path alone where that is enough."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import enry
@@ -75,6 +76,7 @@ def language_of(path: str, head: bytes | None) -> tuple[str | None, str | None]:
     return (language, "content") if language else (None, None)
 
 
+@lru_cache(1 << 16)
 def language_by_name(name: str) -> str | None:
     """The one language that linguist ties to a file name or, failing that, to its extension; else None.
 
