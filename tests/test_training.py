@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -176,6 +177,18 @@ def test_dialogue_is_learned(checkpoint: Path, dialogue: Path, tmp_path: Path, l
     before, after = weights(checkpoint), weights(tmp_path)
     assert before.keys() == after.keys()
     assert torch.equal(before["transformer.wte.weight"], after["transformer.wte.weight"]) == bool(lora)
+
+
+def test_weights_in_several_files_are_begun_with_too(checkpoint: Path, dialogue: Path, tmp_path: Path) -> None:
+    sharded, options = tmp_path / "sharded", ["--steps", 1, "--held-out", 2, "--batch", 2]
+    AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(sharded, max_shard_size="1MB")
+    shutil.copy(checkpoint / "tokenizer.json", sharded)
+    assert len(list(sharded.glob("*.safetensors"))) > 1
+    for begun in (sharded, checkpoint):
+        to = tmp_path / f"from-{begun.name}"
+        assert call(finetune, "--checkpoint", begun, "--dialogue", dialogue, "--out", to, *options).exit_code == 0
+    assert weights(tmp_path / "from-sharded").keys() == weights(tmp_path / "from-code").keys()
+    assert held_out(tmp_path / "from-sharded") == held_out(tmp_path / "from-code")
 
 
 def test_a_corpus_of_ones_own(checkpoint: Path, out: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **
     import torch
 
     from jobs.training.data import Blocks
-    from jobs.training.model import CodeGen, new_settings, size_of
+    from jobs.training.model import CodeGen, new_settings, size_of, weight_files
 
     rows = Blocks(tokens)
     tokenizer = tokens.parent / "tokenizer"
@@ -78,11 +78,11 @@ def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **
     if checkpoint and size:
         raise ValueError("give either --checkpoint or --model: a checkpoint has its size")
     if checkpoint:
-        check_tokenizer(checkpoint, tokens)
         model = CodeGen.load(checkpoint)
+        check_tokenizer(checkpoint, tokens)
         model.transformer.recompute = options.pop("recompute")
         size = size_of(model.settings)
-        begun["checkpoint"] = digest(checkpoint / "model.safetensors")
+        begun["checkpoint"] = digest(*weight_files(checkpoint))
     else:
         size = size or "350M"
         settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
@@ -106,7 +106,7 @@ def finetune(
 
     from jobs.training.data import Blocks, Dialogues
     from jobs.training.lora import adapt
-    from jobs.training.model import CodeGen, size_of
+    from jobs.training.model import CodeGen, size_of, weight_files
 
     model = CodeGen.load(checkpoint)
     model.transformer.recompute = options.pop("recompute")
@@ -123,7 +123,7 @@ def finetune(
     rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size]
     if lora:
         adapt(model, lora)
-    begun = {"checkpoint": digest(checkpoint / "model.safetensors"), "rows": source, "lora": lora}
+    begun = {"checkpoint": digest(*weight_files(checkpoint)), "rows": source, "lora": lora}
     work(model, rows, checkpoint, out, begun, rate, size, options)
 
 
@@ -162,17 +162,20 @@ def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: f
     training.say(f"{out} opens with transformers.AutoModelForCausalLM.from_pretrained")
 
 
-def digest(path: Path) -> str:
-    """Tells whether what a run was begun with is still the same."""
-    if not path.is_file():
-        raise ValueError(f"{path} is missing")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digest(*paths: Path) -> str:
+    """Tells whether the files that a run was begun with are still the same."""
+    together = hashlib.sha256()
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path} is missing")
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: together)
+    return together.hexdigest()
 
 
 def check_tokenizer(checkpoint: Path, tokens: Path) -> None:
     """Raises ValueError where a model's tokenizer did not make the tokens."""
-    own, given = (folder / "tokenizer.json" for folder in (checkpoint, tokens.parent / "tokenizer"))
+    own, given = (tokenizer_file(folder) for folder in (checkpoint, tokens.parent / "tokenizer"))
     if own.read_bytes() != given.read_bytes():
         raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
 
