@@ -1,5 +1,6 @@
 """The training loop: one process on a processor or a GPU, or one a GPU under torchrun (FSDP2)."""
 
+import atexit
 import math
 import os
 import time
@@ -76,6 +77,7 @@ class Place:
             torch.cuda.set_device(device)
         if ranks > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(dist.destroy_process_group)  # its threads would end a process that leaves them behind
         return Place(int(os.environ.get("RANK", "0")), ranks, device)
 
     def wait(self) -> None:
