@@ -1,7 +1,7 @@
 """Packed blocks in the formats of other trainers: Megatron's indexed dataset and MosaicML's MDS.
 
-Both are written from their descriptions, in the blocks' own order, so neither library is needed; the tests read them
-back with the originals. Hugging Face's datasets opens `tokens/` as it is.
+Both are written from their descriptions, in the blocks' own order, so neither library is needed; where the originals
+are installed the tests read them back with these. Hugging Face's datasets opens `tokens/` as it is.
 """
 
 import json

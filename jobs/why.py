@@ -146,7 +146,7 @@ def _measures(store: Store, row: int, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("files", "measures", "copies", "popularity"):
         dataset = f"{kind}{name}"
-        if name == "popularity" and store.manifest(dataset) is None:  # the recipe named no events
+        if name == "popularity" and not makes(store, dataset):  # the recipe named no events
             continue
         columns = [entry["name"] for entry in store.committed(dataset).schema]
         shown = tuple(name for name in columns if name not in HIDDEN and name not in LEDGER.names)

@@ -12,8 +12,8 @@ import license_expression
 STRICTNESS = ("permissive", "weak-copyleft", "unknown", "copyleft", "proprietary")
 """The classes from the most liberal to the strictest.
 
-`unknown` stands for terms that nobody could name. Beside a permissive or weak licence they win, since they may hide
-anything; beside a copyleft or proprietary one they change nothing.
+`unknown` stands for terms that nobody could name. Beside a permissive licence they win, since they may hide anything;
+a weak one stays beside them; beside a copyleft or proprietary one they change nothing.
 """
 
 _CLASS_OF_CATEGORY = {

@@ -1,9 +1,9 @@
 """Where a file may state a licence: a compiled scan over its bytes, by the words and rules of scancode's index.
 
 scancode reads a whole file token by token in Python. Nearly all of that is spent on text that no licence rule could
-match, so this scan looks for exact occurrences of scancode's own rules, and for passages that speak of licences
-without matching one. Only those passages are shown to scancode (`transforms.license_match`). It needs the rules as
-numbers, some 13 MB, and not the index itself.
+match, so this scan looks for exact occurrences of scancode's own rules, for passages that speak of licences
+without matching one, and for notices that rules match in pieces only. Only those passages are shown to scancode
+(`transforms.license_match`). It needs the rules as numbers, some 13 MB, and not the index itself.
 """
 
 import threading
