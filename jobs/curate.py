@@ -256,7 +256,7 @@ class _Curation:
             "repositories",
             (Emit((Input("_work/repositories", named),)),),
             key="repo",
-            order=("seen", "identity"),
+            order=(),  # its reducer has an order of its own
             partitions=partitions,
             reduce=Names(),
             output=Output("repositories", tuple(REPOSITORIES.names)),
