@@ -1,6 +1,5 @@
 """The command `score`: a model's programs, or programs made elsewhere, run against a benchmark."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from jobs.digest import digest
 from jobs.scoring.problems import Dialogue, Function, humaneval, mtpb, pass_at, truncate
 from jobs.scoring.sandbox import Outcome, SandboxError
 
@@ -138,8 +138,3 @@ def estimate(results: list[tuple[str, str, Outcome]]) -> dict[str, float]:
         for k in KS
         if k <= fewest
     }
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

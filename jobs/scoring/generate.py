@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from jobs.digest import digest
 from jobs.scoring.problems import truncate
 from jobs.training.model import Cache, CodeGen, weight_files
 
@@ -72,10 +73,7 @@ class Sampler:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ValueError(f"{folder} holds no tokenizer.json")
-        weights = hashlib.sha256()
-        for file in weight_files(folder):
-            weights.update(file.read_bytes())
-        return Sampler(model, Tokenizer.from_file(str(path)), temperature, top_p, weights.hexdigest())
+        return Sampler(model, Tokenizer.from_file(str(path)), temperature, top_p, digest(*weight_files(folder)))
 
     def seed(self, number: int, name: str) -> None:
         """Begins anew, from a number and what is drawn for."""

@@ -4,7 +4,6 @@ Several GPUs: `torchrun --nproc-per-node 8 -m jobs.training.commands train …`.
 """
 
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from jobs.digest import digest
 
 LEARNING_RATES = {"tiny": 1e-3, "350M": 3e-4, "2B": 1.6e-4, "6B": 1.2e-4, "16B": 1e-4}
 """Brown et al., "Language Models are Few-Shot Learners" (2020), table 2.1, at the nearest size; tiny's by trial."""
@@ -160,17 +161,6 @@ def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: f
         training.say(f"Nothing to do: {out} has all {settings.steps} steps.")
     training.run()
     training.say(f"{out} opens with transformers.AutoModelForCausalLM.from_pretrained")
-
-
-def digest(*paths: Path) -> str:
-    """Tells whether the files that a run was begun with are still the same."""
-    together = hashlib.sha256()
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"{path} is missing")
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: together)
-    return together.hexdigest()
 
 
 def check_tokenizer(checkpoint: Path, tokens: Path) -> None:
