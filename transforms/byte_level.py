@@ -20,6 +20,9 @@ PATTERNS = {LETTER: r"\p{L}+", DIGIT: r"\p{N}+", BLANK: r"\s+"}
 """The classes of GPT-2's pattern:
 `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+`."""
 
+ASSIGNED = 0x40000
+"""From here on Unicode has no letters, digits or blanks: unassigned planes, tags, variation selectors, private use."""
+
 SPACE, TAB, APOSTROPHE = b" \t'"
 CACHE_BITS = 16
 HEAP_BYTES = 64
@@ -137,7 +140,7 @@ def _classes() -> np.ndarray:
 
     classes = np.full(0x110000, OTHER, np.uint8)
     found = {kind: Split(Regex(pattern), "removed", invert=True) for kind, pattern in PATTERNS.items()}
-    for first in range(0, len(classes), 1 << 11):
+    for first in range(0, ASSIGNED, 1 << 11):
         if not 0xD800 <= first < 0xE000:  # surrogates are no characters
             text = "".join(map(chr, range(first, first + (1 << 11))))
             for kind, split in found.items():

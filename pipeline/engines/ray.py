@@ -14,10 +14,10 @@ import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -31,7 +31,11 @@ ATTEMPTS = 3
 """Times that a task is tried again where its worker died: a node may be lost, but a task that kills must end."""
 SENT = -1
 """Stands where a partition's number does: under it travels how many rows each emit sent, to be compared with."""
+TASKS_PER_WORKER, MAX_TOGETHER = 4, 16
+"""A step has so many tasks of Ray's a worker, that none ends late, each of so many shards at most."""
 PAYLOADS = pa.schema([("partition", pa.int64()), ("payload", pa.large_binary()), ("rows", pa.int64())])
+
+Task = TypeVar("Task")
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +119,12 @@ def _reach(address: str) -> None:
 def _set_up_data() -> None:
     from ray.data.context import DataContext, ShuffleStrategy
 
+    with suppress(ImportError):
+        from ray.data._internal.execution.resource_manager import ResourceManager
+
+        # Ray Data learns what a cluster has when it asks again, and runs one task at a time until then: a second each
+        # step. No setting of its own says so; a Ray that keeps this elsewhere is slower by that second.
+        ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = 0.1  # pyright: ignore[reportAttributeAccessIssue]
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.raise_original_map_exception = True
@@ -172,30 +182,41 @@ def _first_line(error: object) -> str:
 def _run_map(job: Job, step: Map, asked: Resources, workers: int | None) -> tuple[list[Record], int]:
     import ray.data
 
-    tasks = ray.data.from_items([{"shard": shard} for shard in job.tasks(step)], override_num_blocks=step.shards)
+    tasks = _together(job.tasks(step), asked, workers)
+    given = ray.data.from_items([{"shards": shards} for shards in tasks], override_num_blocks=len(tasks))
     if asked.memory:
-        placed = _in_actors(asked, min(step.shards, workers or step.shards))
-        actor: Any = _MapShard
-        made = tasks.map(actor, fn_constructor_args=(job, step, os.getcwd()), **placed)
+        placed = _in_actors(asked, min(len(tasks), workers or len(tasks)))
+        actor: Any = _MapShards
+        made = given.map(actor, fn_constructor_args=(job, step, os.getcwd()), **placed)
     else:
-        made = tasks.map(_method(_MapShard(job, step, os.getcwd())), **_in_tasks(asked, workers))
-    return [_record(row) for row in made.take_all()], 0
+        made = given.map(_method(_MapShards(job, step, os.getcwd())), **_in_tasks(asked, workers))
+    return [_record(record) for row in made.take_all() for record in row["records"]], 0
 
 
 def _run_shuffle(job: Job, step: Shuffle, asked: Resources, workers: int | None) -> tuple[list[Record], int]:
     import ray.data
 
-    # The last task sends every partition an empty payload, so that each is reduced.
-    tasks = [{"emit": index, "shard": shard} for index, shard in (*job.emit_tasks(step), (SENT, 0))]
+    # The last one sends every partition an empty payload, so that each is reduced.
+    tasks = _together([*job.emit_tasks(step), (SENT, 0)], asked, workers)
     placed = _in_tasks(asked, workers)
-    emitted = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
-        _method(_Emit(job, step, os.getcwd())), batch_size=1, batch_format="pyarrow", **placed
-    )
+    given = ray.data.from_items([{"emits": emits} for emits in tasks], override_num_blocks=len(tasks))
+    emitted = given.map_batches(_method(_Emit(job, step, os.getcwd())), batch_size=1, batch_format="pyarrow", **placed)
     reduced = emitted.groupby("partition").map_groups(
         _method(_Reduce(job, step, os.getcwd())), batch_format="pyarrow", **placed
     )
     rows = reduced.take_all()
-    return [_record(row) for row in rows if row["record"]], sum(row["rows"] for row in rows if not row["record"])
+    return [_record(row["record"]) for row in rows if row["record"]], sum(
+        row["rows"] for row in rows if not row["record"]
+    )
+
+
+def _together(tasks: list[Task], asked: Resources, workers: int | None) -> list[list[Task]]:
+    """Deals tasks into Ray's: those of a small corpus take less time than Ray Data takes to start one."""
+    import ray
+
+    slots = workers or int(ray.cluster_resources().get("CPU", 1) // asked.cpus)
+    count = min(len(tasks), max(slots * TASKS_PER_WORKER, -(-len(tasks) // MAX_TOGETHER)))
+    return [tasks[first::count] for first in range(count)]
 
 
 def _in_actors(asked: Resources, most: int) -> dict[str, Any]:
@@ -234,25 +255,25 @@ class _Task:
             os.chdir(self.folder)
 
 
-class _MapShard(_Task):
-    def __call__(self, row: dict[str, int]) -> dict[str, str]:
+class _MapShards(_Task):
+    def __call__(self, row: dict[str, list[int]]) -> dict[str, list[str]]:
         self.settle()
-        return {"record": json.dumps(asdict(run_map(self.job, self.step, row["shard"])))}
+        return {"records": [json.dumps(asdict(run_map(self.job, self.step, shard))) for shard in row["shards"]]}
 
 
 class _Emit(_Task):
-    def __call__(self, task: pa.Table) -> pa.Table:
+    def __call__(self, task: pa.Table) -> Iterator[pa.Table]:
         self.settle()
-        index, shard = task["emit"][0].as_py(), task["shard"][0].as_py()
-        if index == SENT:
-            rows = [(partition, b"", 0) for partition in range(self.step.partitions)]
-        else:
-            rows = list(emit(self.job, self.step, index, shard))
-        rows.append((SENT, b"", sum(count for _, _, count in rows)))
-        columns = [
-            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), PAYLOADS, strict=True)
-        ]
-        return pa.Table.from_arrays(columns, schema=PAYLOADS)
+        for index, shard in task["emits"][0].as_py():
+            if index == SENT:
+                rows = [(partition, b"", 0) for partition in range(self.step.partitions)]
+            else:
+                rows = list(emit(self.job, self.step, index, shard))
+            rows.append((SENT, b"", sum(count for _, _, count in rows)))
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), PAYLOADS, strict=True)
+            ]
+            yield pa.Table.from_arrays(columns, schema=PAYLOADS)
 
 
 class _Reduce(_Task):
@@ -266,5 +287,5 @@ class _Reduce(_Task):
         return pa.table({"record": [json.dumps(asdict(record))], "rows": [0]})
 
 
-def _record(row: dict[str, Any]) -> Record:
-    return Record.from_json(json.loads(row["record"]))
+def _record(text: str) -> Record:
+    return Record.from_json(json.loads(text))

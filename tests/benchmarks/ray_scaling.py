@@ -1,14 +1,16 @@
 """Times the ray engine with one worker and with two on the same corpus, and watches a worker's memory as it grows.
 
-    python -m tests.benchmarks.ray_scaling [FOLDER] [--megabytes 32] [--repeats 3] [--times 1 4 16]
+    python -m tests.benchmarks.ray_scaling [FOLDER…] [--megabytes 200] [--repeats 3] [--times 1 4 16]
 
-The corpus is `--megabytes` of Python files below FOLDER (site-packages), one repository per package, tokenized as well.
+The corpus is `--megabytes` of the text files below the folders (site-packages), each content once, one repository per
+package, tokenized as well.
 Runs with one and two workers alternate; told are all wall clocks, the ratio of their medians, and the noise: how far
 the same run's times are apart. Then two workers take the corpus 1, 4 and 16 times (each copy with names and a first
 line of its own): MB/s, and the peak memory of the largest process of the run.
 """
 
 import argparse
+import hashlib
 import statistics
 import subprocess
 import sys
@@ -24,14 +26,14 @@ OVERRIDES = ["tokenize.vocab_size=8000", "output.shards=16", "languages.keep=all
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", nargs="?", default=sysconfig.get_path("purelib"))
-    parser.add_argument("--megabytes", type=float, default=32)
+    parser.add_argument("folders", nargs="*", default=[sysconfig.get_path("purelib")])
+    parser.add_argument("--megabytes", type=float, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--times", type=int, nargs="*", default=[1, 4, 16])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        files = list(taken(Path(chosen.folder), int(chosen.megabytes * 1e6)))
+        files = list(taken(list(map(Path, chosen.folders)), int(chosen.megabytes * 1e6)))
         size = write(files, place / "x1", 1)
         print(f"{len(files):,} files, {size / 1e6:.1f} MB")
         if chosen.repeats:
@@ -50,15 +52,21 @@ def main() -> None:
             print(f"{times:>3} x: {seconds:7.1f} s, {size / 1e6 / seconds:5.2f} MB/s, peak of a process {peak:,.0f} MB")
 
 
-def taken(folder: Path, size: int) -> Iterator[tuple[str, bytes]]:
-    """Python files, in the order of their names, until there are enough."""
-    for file in sorted(folder.rglob("*.py")):
-        data = file.read_bytes()
-        if 0 < len(data) < 1 << 20:
-            yield file.relative_to(folder).as_posix(), data
-            size -= len(data)
-        if size <= 0:
-            return
+def taken(folders: list[Path], size: int) -> Iterator[tuple[str, bytes]]:
+    """Text files, in the order of their names, until there are enough."""
+    seen = set()
+    for number, folder in enumerate(folders):
+        for file in sorted(folder.rglob("*")):
+            if size <= 0:
+                return
+            if file.is_symlink() or not file.is_file() or not 0 < file.stat().st_size < 1 << 20:
+                continue
+            data = file.read_bytes()
+            digest = hashlib.sha1(data).digest()
+            if b"\0" not in data and digest not in seen:
+                seen.add(digest)
+                yield f"{number}-{file.relative_to(folder).as_posix()}", data
+                size -= len(data)
 
 
 def write(files: list[tuple[str, bytes]], place: Path, times: int) -> int:
