@@ -210,20 +210,17 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
         functions = _load(job, step, (), step.reduce)
         reducer = functions.reduce or (lambda rows: rows)
         schema = emitted_schema(step.emits[0], job.plan.schemas)
-        batches = [batch for payload in payloads for batch in _deserialise(payload)]
-        table = pa.Table.from_batches(batches, schema)
-        order = [(name, "ascending") for name in (step.key, *step.order)]
-        table = table.take(pc.sort_indices(table, sort_keys=order))
+        rows = _sorted(payloads, schema, (step.key, *step.order))
         timings: dict[str, float] = {}
         name = "move" if step.reduce is None else type(step.reduce).__name__
         out_rows, files = 0, []
         if step.output.format == "files":
-            files = write_files(job.store, step.output.dataset, reducer(_one_batch(table)))
+            files = write_files(job.store, step.output.dataset, reducer(rows))
         else:
             with ShardWriter(
                 job.store, step.output, job.plan.schemas[step.output.dataset], partition, step.partitions
             ) as writer:
-                chunks = [_one_batch(table)] if step.partitions == 1 else _whole_keys(table, step.key)
+                chunks = [rows] if step.partitions == 1 else _whole_keys(rows, step.key)
                 for chunk in chunks:
                     started = time.perf_counter()
                     reduced = reducer(chunk)
@@ -231,12 +228,10 @@ def reduce(job: Job, step: Shuffle, partition: int, payloads: Iterable[bytes]) -
                     out_rows += reduced.num_rows
                     _write({step.output: writer}, reduced, timings)
             files = [writer.shard]
-        if (step.conserves or step.reduce is None) and out_rows != table.num_rows:
-            raise ConservationError(f"{table.num_rows} rows in, {out_rows} out")
+        if (step.conserves or step.reduce is None) and out_rows != rows.num_rows:
+            raise ConservationError(f"{rows.num_rows} rows in, {out_rows} out")
         fingerprint = job.plan.fingerprints[step.name]
-        record = Record(
-            step.name, partition, fingerprint, table.num_rows, {step.output.dataset: files}, seconds=timings
-        )
+        record = Record(step.name, partition, fingerprint, rows.num_rows, {step.output.dataset: files}, seconds=timings)
         return _save(job, record)
 
 
@@ -579,15 +574,20 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
 
-def _whole_keys(table: pa.Table, key: str) -> Iterator[pa.RecordBatch]:
-    """A sorted table in chunks of about CHUNK_BYTES that never cut a key in two."""
-    if table.num_rows == 0:
+def _sorted(payloads: Iterable[bytes], schema: pa.Schema, order: tuple[str, ...]) -> pa.RecordBatch:
+    """All rows of a partition; what they were made of is let go, for it is as large."""
+    table = pa.Table.from_batches((batch for payload in payloads for batch in _deserialise(payload)), schema)
+    return _one_batch(table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in order])))
+
+
+def _whole_keys(batch: pa.RecordBatch, key: str) -> Iterator[pa.RecordBatch]:
+    """Sorted rows in chunks of about CHUNK_BYTES that never cut a key in two."""
+    if batch.num_rows == 0:
         return
-    batch = _one_batch(table)
     column = batch.column(key)
     changed = pc.not_equal(column.slice(1), column.slice(0, len(column) - 1))
     starts = np.append(np.flatnonzero(changed.to_numpy(zero_copy_only=False)) + 1, batch.num_rows)
-    per_chunk = max(1, batch.num_rows * CHUNK_BYTES // max(table.nbytes, 1))
+    per_chunk = max(1, batch.num_rows * CHUNK_BYTES // max(batch.nbytes, 1))
     low = 0
     while low < batch.num_rows:
         high = int(starts[min(np.searchsorted(starts, low + per_chunk), len(starts) - 1)])

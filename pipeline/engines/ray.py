@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.execution import Job, Record, StepError, commit, emit, reduce, run_map
@@ -201,13 +202,15 @@ def _run_shuffle(job: Job, step: Shuffle, asked: Resources, workers: int | None)
     placed = _in_tasks(asked, workers)
     given = ray.data.from_items([{"emits": emits} for emits in tasks], override_num_blocks=len(tasks))
     emitted = given.map_batches(_method(_Emit(job, step, os.getcwd())), batch_size=1, batch_format="pyarrow", **placed)
-    reduced = emitted.groupby("partition").map_groups(
-        _method(_Reduce(job, step, os.getcwd())), batch_format="pyarrow", **placed
+    # Whole partitions meet in one block: what goes home is small, and goes in fewer blocks than there are shards.
+    blocks = len(_together(list(range(step.partitions)), asked, workers)) if step.homeward else step.partitions
+    firsts: list[int | float] = [block * step.partitions // blocks for block in range(blocks)]
+    reduced = emitted.sort("partition", boundaries=firsts).map_batches(
+        _method(_Reduce(job, step, os.getcwd())), batch_size=None, batch_format="pyarrow", **placed
     )
     rows = reduced.take_all()
-    return [_record(row["record"]) for row in rows if row["record"]], sum(
-        row["rows"] for row in rows if not row["record"]
-    )
+    sent = sum(row["rows"] for row in rows if not row["record"])
+    return [_record(row["record"]) for row in rows if row["record"]], sent
 
 
 def _together(tasks: list[Task], asked: Resources, workers: int | None) -> list[list[Task]]:
@@ -277,14 +280,18 @@ class _Emit(_Task):
 
 
 class _Reduce(_Task):
-    def __call__(self, group: pa.Table) -> pa.Table:
+    def __call__(self, block: pa.Table) -> Iterator[pa.Table]:
         self.settle()
-        partition = group["partition"][0].as_py()
-        if partition == SENT:
-            return pa.table({"record": [""], "rows": [sum(group["rows"].to_pylist())]})
-        payloads = (payload.as_py() for payload in group["payload"])
-        record = reduce(self.job, self.step, partition, filter(None, payloads))
-        return pa.table({"record": [json.dumps(asdict(record))], "rows": [0]})
+        sorted_partitions = block["partition"].to_numpy()
+        for partition in np.unique(sorted_partitions).tolist():
+            first, end = np.searchsorted(sorted_partitions, [partition, partition + 1])
+            rows = block.slice(first, end - first)
+            if partition == SENT:
+                yield pa.table({"record": [""], "rows": [sum(rows["rows"].to_pylist())]})
+                continue
+            payloads = (payload.as_py() for payload in rows["payload"])
+            record = reduce(self.job, self.step, partition, filter(None, payloads))
+            yield pa.table({"record": [json.dumps(asdict(record))], "rows": [0]})
 
 
 def _record(text: str) -> Record:
