@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs import curate
 from jobs.curate import curation
 from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.run import run
+from jobs.steps import sources
 from pipeline.engines import beam, inline
 from pipeline.execution import Job, StepError
 from pipeline.plan import Map, Output, Plan
@@ -346,7 +346,7 @@ def test_a_stream_that_stays_broken_is_interrupted_and_loses_nothing(emulator: E
 def test_a_run_that_broke_goes_on_with_the_answer_that_it_has(
     emulator: Emulator, table: str, tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curate, "SPLIT_BYTES", (4096, 4096))
+    monkeypatch.setattr(sources, "SPLIT_BYTES", (4096, 4096))
     # Answers otherwise each time: whether rows are those of one answer can be seen.
     query = f"SELECT name AS repo, file AS path, body AS content FROM `{table}` ORDER BY RAND() LIMIT 50"
 
@@ -378,7 +378,7 @@ def test_a_run_that_broke_goes_on_with_the_answer_that_it_has(
 def test_shards_of_two_answers_never_meet(
     emulator: Emulator, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curate, "SPLIT_BYTES", (4096, 4096))
+    monkeypatch.setattr(sources, "SPLIT_BYTES", (4096, 4096))
     query = f"SELECT name AS repo, file AS path, body AS content FROM `{table}` ORDER BY RAND() LIMIT 49"
     out, answers = Store(str(tmp_path / "out")), []
 

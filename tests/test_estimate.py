@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.cli import cli
-from jobs.curate import curation, partitions_of, split_bytes
+from jobs.curate import curation
 from jobs.estimate import Estimate, Size
 from jobs.recipe import load_recipe
+from jobs.steps.settings import partitions_of
+from jobs.steps.sources import split_bytes
 from pipeline.plan import Plan
 
 MEASURES = ("core_seconds", "shuffled", "stored", "memory", "dollars_on_dataflow", "dollars_on_machines")

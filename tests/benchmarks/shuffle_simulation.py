@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.curate import PARTITION_BYTES, curation
+from jobs.curate import curation
 from jobs.recipe import Recipe
+from jobs.steps.settings import PARTITION_BYTES
 from pipeline.execution import Job, commit, emit, reduce, run_map
 from pipeline.plan import Emit, Input, Map, Plan, Shuffle
 from pipeline.sources import Limits
