@@ -183,8 +183,8 @@ def _first_line(error: object) -> str:
 def _run_map(job: Job, step: Map, asked: Resources, workers: int | None) -> tuple[list[Record], int]:
     import ray.data
 
-    tasks = _together(job.tasks(step), asked, workers)
-    given = ray.data.from_items([{"shards": shards} for shards in tasks], override_num_blocks=len(tasks))
+    tasks = _dealt(job.tasks(step), _together(step.shards, asked, workers))
+    given = ray.data.from_items([{"shards": dealt} for dealt in tasks], override_num_blocks=len(tasks))
     if asked.memory:
         placed = _in_actors(asked, min(len(tasks), workers or len(tasks)))
         actor: Any = _MapShards
@@ -198,12 +198,13 @@ def _run_shuffle(job: Job, step: Shuffle, asked: Resources, workers: int | None)
     import ray.data
 
     # The last one sends every partition an empty payload, so that each is reduced.
-    tasks = _together([*job.emit_tasks(step), (SENT, 0)], asked, workers)
+    emits = [*job.emit_tasks(step), (SENT, 0)]
+    tasks = _dealt(emits, _together(len(emits), asked, workers))
     placed = _in_tasks(asked, workers)
-    given = ray.data.from_items([{"emits": emits} for emits in tasks], override_num_blocks=len(tasks))
+    given = ray.data.from_items([{"emits": dealt} for dealt in tasks], override_num_blocks=len(tasks))
     emitted = given.map_batches(_method(_Emit(job, step, os.getcwd())), batch_size=1, batch_format="pyarrow", **placed)
     # Whole partitions meet in one block: what goes home is small, and goes in fewer blocks than there are shards.
-    blocks = len(_together(list(range(step.partitions)), asked, workers)) if step.homeward else step.partitions
+    blocks = _together(step.partitions, asked, workers) if step.homeward else step.partitions
     firsts: list[int | float] = [block * step.partitions // blocks for block in range(blocks)]
     reduced = emitted.sort("partition", boundaries=firsts).map_batches(
         _method(_Reduce(job, step, os.getcwd())), batch_size=None, batch_format="pyarrow", **placed
@@ -213,13 +214,16 @@ def _run_shuffle(job: Job, step: Shuffle, asked: Resources, workers: int | None)
     return [_record(row["record"]) for row in rows if row["record"]], sent
 
 
-def _together(tasks: list[Task], asked: Resources, workers: int | None) -> list[list[Task]]:
-    """Deals tasks into Ray's: those of a small corpus take less time than Ray Data takes to start one."""
+def _together(count: int, asked: Resources, workers: int | None) -> int:
+    """How many tasks of Ray's do `count` of ours: those of a small corpus take less time than starting a task."""
     import ray
 
     slots = workers or int(ray.cluster_resources().get("CPU", 1) // asked.cpus)
-    count = min(len(tasks), max(slots * TASKS_PER_WORKER, -(-len(tasks) // MAX_TOGETHER)))
-    return [tasks[first::count] for first in range(count)]
+    return min(count, max(slots * TASKS_PER_WORKER, -(-count // MAX_TOGETHER)))
+
+
+def _dealt(tasks: list[Task], hands: int) -> list[list[Task]]:
+    return [tasks[first::hands] for first in range(hands)]
 
 
 def _in_actors(asked: Resources, most: int) -> dict[str, Any]:
