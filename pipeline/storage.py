@@ -135,9 +135,14 @@ class Store:
         return sorted(info.base_name for info in self.file_system.get_file_info(selector) if info.is_file)
 
     def folders(self, *parts: str) -> list[str]:
-        """Names of the folders directly in a folder, sorted."""
-        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        return sorted(info.base_name for info in self.file_system.get_file_info(selector) if not info.is_file)
+        """Names of the folders directly in a folder, sorted.
+
+        pyarrow's GCS lists only folders that somebody made: there all that lies below is listed, and tells of them.
+        """
+        place, is_gcs = self.path(*parts), self.file_system.type_name == "gcs"
+        selector = pafs.FileSelector(place, allow_not_found=True, recursive=is_gcs)
+        found = [(info.path[len(place) + 1 :], info.is_file) for info in self.file_system.get_file_info(selector)]
+        return sorted({name.partition("/")[0] for name, is_file in found if "/" in name or not is_file})
 
     def is_whole(self, dataset: str, manifest: Manifest) -> bool:
         """Whether every shard that the manifest names is there in its full size."""

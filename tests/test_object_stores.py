@@ -22,7 +22,7 @@ from pipeline.execution import Job
 from pipeline.locations import LocationError, open_location, shown
 from pipeline.plan import describe
 from pipeline.sources.files import SourceError, find_files
-from pipeline.storage import Store
+from pipeline.storage import PROGRESS, Store
 from tests import toy
 from tests.corpora import one_of_everything
 from tests.datasets_on_disk import digests
@@ -130,6 +130,16 @@ def uploaded(remote: Remote, dumps: Path) -> str:
     return remote.uri("dumps/**/*")
 
 
+def test_a_folder_of_something_else_is_left_alone(remote: Remote, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"sources:\n  - kind: archive\n    uri: {one_of_everything(tmp_path / 'dumps')}/**/*\n")
+    Store(remote.uri("mine")).write_bytes(b"years of work", "thesis", "chapter-1.txt")
+    run = codesieve("run", str(recipe), "--out", remote.uri("mine"), "--engine", "inline", env=remote.env)
+    assert run.returncode == 2, run.stderr
+    assert "holds files of something else (thesis)" in run.stderr
+    assert Store(remote.uri("mine")).folders() == ["thesis"]
+
+
 @pytest.mark.slow
 def test_the_command_from_bucket_to_bucket(remote: Remote, tmp_path: Path) -> None:
     """Sources, recipe and output in a bucket; killed in the middle, refused beside a living run, and gone on with."""
@@ -159,6 +169,7 @@ def test_the_command_from_bucket_to_bucket(remote: Remote, tmp_path: Path) -> No
     assert again.returncode == 0, again.stderr
     assert "ingest" not in again.stderr
     assert remote.uri("out/corpus") in again.stdout
+    out.write_json({}, PROGRESS, "ingest", "00000.json")  # as a run that is killed right after a commit leaves it
     assert "Nothing to do" in codesieve(*command, env=remote.env).stdout
     assert not out.names(CLAIMS)
 
