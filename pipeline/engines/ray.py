@@ -216,10 +216,14 @@ def _run_shuffle(job: Job, step: Shuffle, asked: Resources, workers: int | None)
 
 def _together(count: int, asked: Resources, workers: int | None) -> int:
     """How many tasks of Ray's do `count` of ours: those of a small corpus take less time than starting a task."""
+    return min(count, max((workers or _at_once(asked)) * TASKS_PER_WORKER, -(-count // MAX_TOGETHER)))
+
+
+def _at_once(asked: Resources) -> int:
+    """Workers that the cluster's present CPUs have room for."""
     import ray
 
-    slots = workers or int(ray.cluster_resources().get("CPU", 1) // asked.cpus)
-    return min(count, max(slots * TASKS_PER_WORKER, -(-count // MAX_TOGETHER)))
+    return int(ray.cluster_resources().get("CPU", 1) // asked.cpus)
 
 
 def _dealt(tasks: list[Task], hands: int) -> list[list[Task]]:
@@ -228,10 +232,9 @@ def _dealt(tasks: list[Task], hands: int) -> list[list[Task]]:
 
 def _in_actors(asked: Resources, most: int) -> dict[str, Any]:
     """Each actor is a process that loads the step's functions once, and gives their memory back when the step ends."""
-    import ray
     from ray.data import ActorPoolStrategy
 
-    first = max(1, min(most, int(ray.cluster_resources().get("CPU", 1) // asked.cpus)))
+    first = max(1, min(most, _at_once(asked)))
     pool = ActorPoolStrategy(min_size=1, max_size=most, initial_size=first, max_tasks_in_flight_per_actor=1)
     again = {"max_restarts": ATTEMPTS, "max_task_retries": ATTEMPTS}
     return {"compute": pool, "num_cpus": asked.cpus, "memory": asked.memory} | again
