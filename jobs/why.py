@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from jobs.progress import RUN, TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
-from schemas.datasets import COPIES, LEDGER
+from schemas.datasets import LEDGER
 from transforms.fill_in_the_middle import FillInTheMiddle
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ def tell(fate: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("file", f"{fate['repo']}/{fate['path']}"), ("fate", verdict)]
     lines += [(name, str(fate[name])) for name in ("detail", "survivor") if fate[name] is not None]
     measures = dict(fate["measures"])
-    if evidence := measures.pop(COPIES.field("license_evidence").name, None):
-        lines += [("license", f"{fate['license'] or 'none found'} ({measures.pop('license_class', 'unknown')})")]
-        lines += [("evidence", part) for part in evidence.split("; ")]
+    evidence, license_class = (measures.pop(f"license_{name}", None) for name in ("evidence", "class"))
+    lines += [("license", f"{fate['license'] or 'none known'} ({license_class or 'unknown'})")]
+    lines += [("evidence", part) for part in evidence.split("; ")] if evidence else []
     lines += [
         (name, str(fate[name])) for name in ("language", "size", "content_id", "revision", "source") if fate[name]
     ]

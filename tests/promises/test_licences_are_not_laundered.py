@@ -1,26 +1,12 @@
-"""No licence laundering: planted cases through `codesieve run`, with the evidence that `codesieve why` tells."""
+"""Licences are not laundered: planted repositories through `codesieve run`, asked by `codesieve why`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from jobs import why
-from pipeline.storage import Store
-from tests.corpora import GPL_HEADER, MIT, stdlib, tar_gz
-from tests.test_license import license_text
+from tests.command_line import curated, explained, ledger, named
+from tests.corpora import GPL_HEADER, MIT, license_text, stdlib, tar_gz
 
-RECIPE = """
-sources: [{kind: archive, uri: "DUMPS/**/*"}]
-quality: {enabled: false}
-pii: {enabled: false}
-toxicity: {enabled: false}
-decontaminate: {enabled: false}
-tokenize: {enabled: false}
-engine: {kind: inline}
-license: {keep: [permissive]}
-"""
 NON_COMMERCIAL = "\nThe Software may not be used for commercial purposes.\n"
 GPL_MINIFIED = "/*! " + " ".join(GPL_HEADER.replace("# ", "").split()) + " */ var a=1;function b(c){return c*a}\n"
 
@@ -197,51 +183,37 @@ EXPECTED = {
 }
 
 
-def codesieve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "jobs.cli", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("promise")
     for repo, files in CORPUS.items():
         tar_gz(folder / "dumps" / f"{repo}.tar.gz", files, top="top/")
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("DUMPS", str(folder / "dumps")))
-    done = codesieve("run", str(recipe), "--out", str(folder / "out"))
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
-
-
-def told(out: Path, file: str) -> tuple[dict, list[str]]:
-    [fate] = why.fates(Store(str(out)), file)
-    return fate, [text for label, text in why.tell(fate) if label == "evidence"]
+    blocks = {
+        "license": {"enabled": True, "keep": ["permissive"]},
+        "dedup": {name: {"enabled": True} for name in ("exact", "near")},
+        "languages": {"keep": "programming"},
+    }
+    return curated(folder, [{"kind": "archive", "uri": f"{folder}/dumps/**/*"}], blocks)
 
 
 @pytest.mark.parametrize("file", EXPECTED)
-def test_verdict_and_evidence(out: Path, file: str) -> None:
+def test_licences_are_not_laundered(out: Path, file: str) -> None:
     expression, license_class, evidence = EXPECTED[file]
-    fate, lines = told(out, file)
-    assert (fate["license"], fate["measures"]["license_class"]) == (expression, license_class)
-    assert (fate["decision"], fate["reason"]) == (
-        ("kept", None) if license_class == "permissive" else ("dropped", f"license.{license_class}")
-    )
+    [row] = [row for row in ledger(out) if named(row) == file]
+    told = explained(out, file)
+    assert row["license"] == expression
+    assert told["license"] == [f"{expression or 'none known'} ({license_class})"]
+    is_kept = license_class == "permissive"
+    assert (row["decision"], row["reason"]) == (("kept", None) if is_kept else ("dropped", f"license.{license_class}"))
     if evidence is None:
-        assert lines == []
+        assert "evidence" not in told
         return
     before, _, behind = evidence.partition("(*)" if "(*)" in evidence else "score *")
-    assert any(line.startswith(before) and line.endswith(behind) for line in lines), lines
+    assert any(line.startswith(before) and line.endswith(behind) for line in told["evidence"]), told["evidence"]
 
 
 def test_what_is_no_reason_to_keep_is_told_too(out: Path) -> None:
-    _, lines = told(out, "closed/custom/a.py")
-    assert "package.json: package-metadata license score 100: MIT" in lines
-    _, lines = told(out, "mit/same/sched.py")
-    assert lines[0] == "LICENSE: license-file lines 1-21 score 100: MIT"
-
-
-def test_the_command_tells_it(out: Path) -> None:
-    done = codesieve("why", str(out), "mit/reformatted/wrap.py")
-    assert done.returncode == 0
-    assert "license.copyleft" in done.stdout
-    assert "gnu/free/wrap.py GPL-3.0-only" in done.stdout
+    told = explained(out, "closed/custom/a.py")
+    assert "package.json: package-metadata license score 100: MIT" in told["evidence"]
+    told = explained(out, "mit/same/sched.py")
+    assert told["evidence"][0] == "LICENSE: license-file lines 1-21 score 100: MIT"
