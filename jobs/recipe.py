@@ -9,106 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from jobs.recipe_sources import (
+    BigQuerySource,
+    Block,
+    GitSource,
+    JsonlSource,
+    ParquetSource,
+    SourceBlock,
+    TextSource,
+)
+from jobs.recipe_yaml import RecipeError, line, override, parsed
 from pipeline.locations import LocationError, read_location, shown
-from pipeline.sources.bigquery import is_emulator
 from transforms.quality import PRESETS
 
 LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
-
-
-class RecipeError(ValueError):
-    """A mistake in a recipe: one line that names the place and the mend."""
-
-
-class Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EnvironmentSource(Block):
-    """The packages of the running Python environment, and its standard library."""
-
-    kind: Literal["environment"]
-
-
-class ArchiveSource(Block):
-    """Archives (tar, tar.gz, tar.bz2, tar.xz, tar.zst, zip), each a repository."""
-
-    kind: Literal["archive"]
-    uri: str
-
-
-class DirectorySource(Block):
-    """Folders, each a repository."""
-
-    kind: Literal["directory"]
-    uri: str
-
-
-class GitSource(Block):
-    """Git repositories, read at `revision` or the default branch; with `since` only what changed from that day on."""
-
-    kind: Literal["git"]
-    uri: str
-    revision: str | None = None
-    since: date | None = None
-
-
-class ParquetSource(Block):
-    """Parquet files with a row per file."""
-
-    kind: Literal["parquet"]
-    uri: str
-    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
-
-
-class JsonlSource(Block):
-    """JSON Lines with an object per file."""
-
-    kind: Literal["jsonl"]
-    uri: str
-    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
-
-
-class BigQuerySource(Block):
-    """What a query gives, or Google's tables of GitHub repositories, with a row per file."""
-
-    kind: Literal["bigquery"]
-    project: str = Field(pattern=r"^[A-Za-z0-9:._-]+$")
-    query: str | None = Field(default=None, min_length=1)
-    preset: Literal["github_repos", "github_repos_sample"] | None = None
-    dataset: str = Field(default="bigquery-public-data.github_repos", pattern=r"^[A-Za-z0-9:._-]+\.\w+$")
-    columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
-    max_bytes_billed: int = Field(default=1 << 40, gt=0)
-    api_endpoint: str | None = None
-    storage_endpoint: str | None = None
-
-    @field_validator("api_endpoint", "storage_endpoint")
-    @classmethod
-    def _safe(cls, endpoint: str | None) -> str | None:
-        if endpoint and not is_emulator(endpoint) and not re.fullmatch(r"(https://)?[\w.-]+(:\d+)?/?", endpoint):
-            raise ValueError("an endpoint is https://host, without a login, or an emulator at http://127.0.0.1:port")
-        return endpoint
-
-    @model_validator(mode="after")
-    def _one_question(self) -> "BigQuerySource":
-        if (self.query is None) == (self.preset is None):
-            raise ValueError("name either a query or a preset")
-        if self.preset and self.columns:
-            raise ValueError("columns belongs to query; a preset knows its own")
-        return self
-
-
-SourceBlock = Annotated[
-    EnvironmentSource | ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource | BigQuerySource,
-    Field(discriminator="kind"),
-]
-
-
-TextSource = Annotated[
-    ArchiveSource | DirectorySource | GitSource | ParquetSource | JsonlSource, Field(discriminator="kind")
-]
 
 
 class GhArchiveEvents(Block):
@@ -457,46 +373,15 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
         text = read_location(location).decode()
     except (OSError, UnicodeDecodeError, LocationError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        data = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise RecipeError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    data, tree = parsed(text, path)
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with a key `sources`")
-    for override in overrides:
-        _apply(data, override)
+    for setting in overrides:
+        override(data, setting)
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise RecipeError(_first_mistake(path, tree, error)) from None
-
-
-def _apply(data: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {override}: write it as key.path=value")
-    *parents, last = key.split(".")
-    at: Any = data
-    for name in parents:
-        if isinstance(at, list) and name.isdigit() and int(name) < len(at):
-            at = at[int(name)]
-        elif isinstance(at, dict):
-            at = at.setdefault(name, {})
-        if not isinstance(at, dict | list):
-            raise RecipeError(f"--set {override}: {name} is a plain value and has no keys")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override}: the value is not valid YAML") from error
-    if isinstance(at, list):
-        if not last.isdigit() or int(last) >= len(at):
-            raise RecipeError(f"--set {override}: {last} is no index of a list of {len(at)}")
-        at[int(last)] = parsed
-    else:
-        at[last] = parsed
 
 
 def _first_mistake(path: str, tree: yaml.Node | None, error: ValidationError) -> str:
@@ -505,8 +390,8 @@ def _first_mistake(path: str, tree: yaml.Node | None, error: ValidationError) ->
     kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery"}
     place = tuple(part for part in mistake["loc"] if part not in kinds)
     key = ".".join(str(part) for part in place)
-    line = _line(tree, place)
-    where = f"{path}:{line}" if line else path
+    number = line(tree, place)
+    where = f"{path}:{number}" if number else path
     if mistake["type"] == "extra_forbidden":
         return f"{where}: unknown key {key}{_suggestion(place)}"
     if mistake["type"] == "missing":
@@ -522,17 +407,3 @@ def _suggestion(place: tuple[Any, ...]) -> str:
     known = list(getattr(model, "model_fields", {}))
     close = difflib.get_close_matches(str(place[-1]), known, 1)
     return f"; did you mean {close[0]}?" if close else (f"; the keys are {', '.join(known)}" if known else "")
-
-
-def _line(tree: yaml.Node | None, place: Iterable[Any]) -> int | None:
-    node, line = tree, None
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == part), None)
-            if found is None:
-                return line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line

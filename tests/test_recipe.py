@@ -73,6 +73,85 @@ def test_a_mistaken_override_is_told(tmp_path: Path, override: str) -> None:
         load_recipe(write(tmp_path, "sources:\n  - kind: environment\n"), [override])
 
 
+SOURCES = "sources:\n  - kind: environment\n"
+TEXT = "sources: [{kind: environment}]\ntokenize:\n  text:\n    sources:\n      - kind: jsonl\n        uri: a.jsonl\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SOURCES + "pii: {enabled: true}\npii: {enabled: false}\n", r":4: key pii is given twice, first in line 3"),
+        (SOURCES + "seed: 1\nseed: 1\n", r":4: key seed is given twice"),
+        (SOURCES + "pii: {enabled: true, policy: drop, enabled: false}\n", r":3: key pii.enabled is given twice"),
+        (SOURCES + "dedup:\n  near:\n    ngram: 5\n    ngram: 6\n", r":6: key dedup.near.ngram is given twice"),
+        (SOURCES + "sources: []\n", r":3: key sources is given twice"),
+        ("sources:\n  - kind: archive\n    uri: a\n    uri: b\n", r":4: key sources.0.uri is given twice"),
+        (TEXT + "        uri: b.jsonl\n", r":7: key tokenize.text.sources.0.uri is given twice"),
+        (SOURCES + "repositories:\n- [{a: 1}, {b: 1, b: 2}]\n", r":4: key repositories.0.1.b is given twice"),
+        ('{"sources": [{"kind": "environment"}],\n "seed": 1,\n "seed": 2}', r":3: key seed is given twice"),
+        (SOURCES + 'seed: 1\n"seed": 2\n', r":4: key seed is given twice"),
+        (SOURCES + "? seed\n: 1\n? seed\n: 2\n", r":5: key seed is given twice"),
+        (
+            SOURCES + "tokenize: {mixture: {by: source, weights: {0: 2, '0': 1}}}\n",
+            r":3: key tokenize\.mixture\.weights\.0 is given twice",
+        ),
+        (SOURCES + "pii: &a {enabled: true}\ntoxicity:\n  <<: *a\n  <<: *a\n", r":6: key toxicity.<< is given twice"),
+        (
+            SOURCES + "tokenize: {mixture: {by: language, weights: {NO: 1}}}\n",
+            r":3: key NO is taken for bool; put it in",
+        ),
+        (SOURCES + "null: 1\n", r":3: key null is taken for null"),
+        (SOURCES + "[a, b]: 1\n", r":3: key a list or a mapping is taken for seq"),
+        (SOURCES + "seed: *none\n", r":3: not valid YAML: found undefined alias"),
+        (SOURCES + "seed: 2026-13-45\n", r"not valid YAML: month must be in"),
+        ("[" * 5000, r"recipe.yaml: not valid YAML: nested too deeply"),
+    ],
+)
+def test_a_key_given_twice_is_refused_at_any_depth(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as told:
+        load_recipe(write(tmp_path, text))
+    assert "\n" not in str(told.value)
+
+
+def test_a_merged_key_may_be_given_anew(tmp_path: Path) -> None:
+    text = (
+        SOURCES
+        + "toxicity: &off\n  enabled: false\n  max: 0.5\npii:\n  <<: {enabled: false, policy: drop}\n  policy: redact\n"
+    )
+    recipe = load_recipe(write(tmp_path, text + "decontaminate:\n  <<: [{enabled: false}, {enabled: true}]\n"))
+    assert (recipe.pii.enabled, recipe.pii.policy, recipe.decontaminate.enabled) == (False, "redact", False)
+    with pytest.raises(RecipeError, match=r":8: pii.policy: .* not 'burn'"):
+        load_recipe(write(tmp_path, text.replace("redact", "burn")))
+    with pytest.raises(RecipeError, match=r":4: pii.enabled: .* not 'perhaps'"):
+        load_recipe(
+            write(
+                tmp_path,
+                text.replace("&off\n  enabled: false", "&off\n  enabled: perhaps").replace(
+                    "{enabled: false, policy: drop}", "*off"
+                ),
+            )
+        )
+
+
+def test_an_override_of_what_an_alias_shares_changes_one_place(tmp_path: Path) -> None:
+    text = SOURCES + "toxicity: &off {enabled: false}\npii: *off\n"
+    recipe = load_recipe(write(tmp_path, text), ["pii.enabled=true"])
+    assert (recipe.toxicity.enabled, recipe.pii.enabled) == (False, True)
+
+
+@pytest.mark.parametrize("tail", ["", "tokenize:\n", "tokenize: {mixture: null, block: 64}\n"])
+def test_overrides_reach_below_a_key_that_is_null(tmp_path: Path, tail: str) -> None:
+    settings = ["tokenize.mixture.by=language", "tokenize.mixture.weights.Python=2", "tokenize.mixture.weights.Java=1"]
+    mixture = load_recipe(write(tmp_path, SOURCES + tail), settings).tokenize.mixture
+    assert mixture is not None
+    assert (mixture.by, mixture.weights) == ("language", {"Python": 2, "Java": 1})
+
+
+def test_an_override_with_a_key_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--set pii=.*: key enabled is given twice"):
+        load_recipe(write(tmp_path, SOURCES), ["pii={enabled: true, enabled: false}"])
+
+
 def test_resources_of_a_step(tmp_path: Path) -> None:
     path = write(tmp_path, "sources:\n  - kind: environment\n")
     engine = load_recipe(path, ["engine.resources={scan: {memory: 2GiB}, select: {cpus: 0.5, memory: 1500MB}}"]).engine

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jobs.recipe import (
+from jobs.recipe_sources import (
     ArchiveSource,
     BigQuerySource,
     DirectorySource,
