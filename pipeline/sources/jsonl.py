@@ -39,23 +39,26 @@ class JsonlSource:
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
     compressed, available = _first_object(place)
+    is_blank = available is None
     if available and (problem := columns.problem(place.uri, available)):
         raise SourceError(problem)
-    cuts = 1 if compressed else max(1, -(-place.size // max(target, 1)))
+    cuts = 1 if compressed or is_blank else max(1, -(-place.size // max(target, 1)))
     size = place.size * GROWTH if compressed else place.size // cuts
     for index in range(cuts):
         start, stop = place.size * index // cuts, place.size * (index + 1) // cuts
         yield JsonlPart(place, columns, start, stop, size, compressed)
 
 
-def _first_object(place: Place) -> tuple[bool, list[str]]:
-    """Whether the file is compressed, and the names in its first line if that is an object."""
+def _first_object(place: Place) -> tuple[bool, list[str] | None]:
+    """Whether the file is compressed, and the names in its first line if that is an object; None where all is blank."""
     with open_listed(place) as file:
         compressed = compression(file.read(6) or b"") is not None
         try:
-            line = next(lines(chunks(file, 0, DEFAULT_LIMITS), HEAD))[0]
-            first = json.loads(line or b"null")
-        except (StopIteration, Corrupt, Bomb, ValueError, RecursionError):
+            found = lines(chunks(file, 0, DEFAULT_LIMITS), HEAD)
+            first = json.loads(next(line or b"null" for line, _ in found if line is None or line.strip()))
+        except StopIteration:
+            return compressed, None
+        except (Corrupt, Bomb, ValueError, RecursionError):
             first = None
     return compressed, list(first) if isinstance(first, dict) else []
 
@@ -77,12 +80,17 @@ class JsonlPart:
         return hashlib.sha256(f"{self.place.key}\0{self.start}-{self.stop}\0{self.columns}".encode()).hexdigest()
 
     def rows(self, limits: Limits) -> Iterator[Row]:
-        """One row per line that is not blank, in the file's order; one more where the file is damaged."""
+        """One row per line that is not blank, in the file's order; one more where the file is damaged, or all blank."""
         origin = table_origin("jsonl", self.place)
         path = file_path(self.place)
+        is_empty = self.start == 0 and self.stop == self.place.size
         try:
             with self.place.open() as file:
-                yield from self._line_rows(file, origin, limits)
+                for row in self._line_rows(file, origin, limits):
+                    is_empty = False
+                    yield row
+            if is_empty:
+                yield failed_row(origin, path, 0, "input.empty", "table without rows")
         except Corrupt as error:
             yield failed_row(origin, path, self.place.size, "input.corrupt", str(error))
         except Bomb as error:
@@ -91,9 +99,6 @@ class JsonlPart:
             yield failed_row(origin, path, self.place.size, "input.unreadable", reason(error))
 
     def _line_rows(self, file: ByteFile, origin: Origin, limits: Limits) -> Iterator[Row]:
-        if not self.place.size:
-            yield failed_row(origin, file_path(self.place), 0, "input.empty", "table without rows")
-            return
         first = position = _line_start(file, self.start, self.stop) if self.start else 0
         if first is None or position is None:
             return

@@ -60,6 +60,9 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
     kind = schema.field(found["content"]).type
     if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
         raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
+    if not metadata.num_rows:
+        yield ParquetPart(place, tuple(found.items()), 0, 0, 0, 0)
+        return
     start = row = first_row = size = 0
     for group, weight in enumerate(_claimed(metadata)):
         if group > start and size + weight > target:
