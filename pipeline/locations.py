@@ -16,7 +16,11 @@ from urllib.parse import quote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?(?P<rest>[^?]*)(?P<options>\?.*)?")
+ADDRESS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?"
+    r"(?P<rest>(?:[^?]|\?(?![^?/]*=))*)(?P<options>\?.*)?"
+)
+"""A question mark begins the options where a name and ``=`` follow, and is a part of the path elsewhere."""
 LOGIN = re.compile(r"^[^@]*:[^@]*@")
 """A login whose secret was not quoted, and may hold a slash."""
 

@@ -206,6 +206,32 @@ def test_an_upload_that_breaks_off_leaves_nothing(remote: Remote) -> None:
     assert objects(store)["large.txt.gz"] == large
 
 
+def test_an_object_that_exists_is_taken_as_it_is_written(remote: Remote) -> None:
+    for name in (
+        "lib[1].tar",
+        "lib1.tar",
+        "a?b.tar",
+        "aXb.tar",
+        "star*.tar",
+        "star2.tar",
+        "dumps[2]/x.tar",
+        "dumps2/y.tar",
+    ):
+        Store(remote.uri("odd")).write_bytes(b"", name)
+    for written, found in (
+        ("lib[1].tar", ["lib[1].tar"]),
+        ("lib[0-9].tar", ["lib1.tar"]),
+        ("a?b.tar", ["a?b.tar"]),
+        ("star*.tar", ["star*.tar"]),
+        ("sta[r]*.tar", ["star*.tar", "star2.tar"]),
+        ("dumps[2]/*.tar", ["x.tar"]),
+        ("dumps[2-3]/*.tar", ["dumps2/y.tar"]),
+    ):
+        places = find_files(remote.uri(f"odd/{written}"))
+        assert [place.name for place in places] == found
+        assert [place.open().read() for place in places] == [b""] * len(found)
+
+
 @pytest.mark.slow
 def test_more_objects_than_a_page_holds(remote: Remote) -> None:
     store = Store(remote.uri("many"))

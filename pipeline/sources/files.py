@@ -1,8 +1,9 @@
 """Finding and opening files by patterns, on local disks and object stores.
 
 A uri is a path, a path with wildcards, or an address such as ``gs://bucket/dumps/**/*.tar.gz``. ``*``, ``?``
-and ``[…]`` match within a folder and, as in a shell, no hidden name; ``**`` matches any number of folders. In
-an address a ``?`` begins the store's options (``?endpoint_override=…``), as in any address.
+and ``[…]`` match within a folder and, as in a shell, no hidden name; ``**`` matches any number of folders. A path
+that exists as it is written is no pattern, nor is a part of one that does. In an address a ``?`` with a name and ``=``
+behind it begins the store's options (``?endpoint_override=…``).
 """
 
 import errno
@@ -10,6 +11,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -106,24 +108,44 @@ def _find(uri: str) -> list[tuple[Place, bool]]:
     address = ADDRESS.match(uri)
     pattern = address["rest"] if address else uri
     parts = pattern.rstrip("/").split("/") if pattern.strip("/") else [pattern]
-    wild = next((i for i, part in enumerate(parts) if re.search(r"[*[]" if address else r"[*?[]", part)), len(parts))
-    fixed = "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
+    fixed = "/" if pattern.startswith("/") else ""
     try:
+        wild = _first_wild(parts, address)
+        fixed = "/".join(parts[:wild]) or fixed
         if address:
-            login, options = address["login"] or "", address["options"] or ""
-            store = f"{address['scheme']}{login}{fixed}{options}"
-            found = _remote(store, f"{address['scheme']}{fixed}", parts[wild:])
+            found = _remote(_store(address, fixed), f"{address['scheme']}{fixed}", parts[wild:])
         else:
             found = _local(fixed, parts[wild:])
         return sorted(found, key=lambda match: match[0].name.split("/"))
     except LocationError as error:
         raise SourceError(str(error)) from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, FileNotFoundError):
             raise SourceError(f"{_shown(uri)}: {_shown(fixed) or '.'} does not exist; check the path") from None
         raise SourceError(
             f"{_shown(uri)}: cannot be listed ({reason(error)}); check the path and its permissions"
         ) from None
+
+
+def _first_wild(parts: list[str], address: re.Match[str] | None) -> int:
+    """Where the wildcards begin: the first part that has one, and does not exist as it is written."""
+    for index, part in enumerate(parts):
+        if re.search(r"[*?[]", part):
+            path = "/".join(parts[: index + 1])
+            if not (_is_remote_path(_store(address, path)) if address else os.path.exists(os.path.expanduser(path))):
+                return index
+    return len(parts)
+
+
+def _is_remote_path(store: str) -> bool:
+    with suppress(OSError, pa.ArrowException):  # a name that no bucket can have, or may be looked for
+        filesystem, path = open_location(store)
+        return filesystem.get_file_info(path).type != fs.FileType.NotFound
+    return False
+
+
+def _store(address: re.Match[str], path: str) -> str:
+    return f"{address['scheme']}{address['login'] or ''}{path}{address['options'] or ''}"
 
 
 def reason(error: BaseException) -> str:

@@ -6,7 +6,6 @@ ends, filters and LFS. Trees, commits and blobs are checked against their ids.
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -56,11 +55,6 @@ LAST_TIME = 253402300799
 """The last second of the year 9999; a later date is none."""
 
 SUBMODULE = 0o160000
-LFS_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
-)
-LFS_POINTER_BYTES = 1024
-"""A pointer's form and largest size (Git LFS Specification, "The Pointer")."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +280,4 @@ def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:
     row = text_row(origin, path, data)
     if row.content_id != id.decode():
         return failed_row(origin, path, len(data), "input.corrupt", f"{id.decode()} has other bytes than its id says")
-    if len(data) < LFS_POINTER_BYTES and (pointer := LFS_POINTER.match(data)):
-        told = f"sha256:{pointer[1].decode()}, {pointer[2].decode()} bytes"
-        return row._replace(content=None, reason="input.git_lfs_pointer", detail=told)
     return row

@@ -17,6 +17,15 @@ MAX_PATH = 4096
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 DRIVE_LETTER = re.compile(r"[A-Za-z]:[/\\]")
 
+LFS_VERSIONS = rb"https://git-lfs\.github\.com/spec/v1|https://hawser\.github\.com/spec/v1|http://git-media\.io/v/2"
+LFS_POINTER = re.compile(
+    rb"(?:\xef\xbb\xbf)?version (?:%b)[ \t]*[\r\n]+(?:\S+ [^\r\n]*[\r\n]+)*?"
+    rb"oid sha256:([0-9A-Za-z]{64})[ \t]*[\r\n]+(?:\S+ [^\r\n]*[\r\n]+)*?size (\d+)[ \t]*(?:[\r\n]|\Z)" % LFS_VERSIONS
+)
+"""The versions that git-lfs itself reads, the last two from before it had its name; other keys may stand between."""
+LFS_POINTER_BYTES = 1024
+"""A pointer's form and largest size (Git LFS Specification, "The Pointer")."""
+
 FILE_KINDS = {
     stat.S_IFLNK: "symlink",
     stat.S_IFIFO: "fifo",
@@ -97,6 +106,9 @@ def text_row(origin: Origin, path: str, data: bytes) -> Row:
         data.decode()
     except UnicodeDecodeError as error:
         return Row(origin, path, len(data), name, None, "input.not_utf8", f"byte {error.start}")
+    if len(data) < LFS_POINTER_BYTES and (pointer := LFS_POINTER.match(data)):
+        told = f"sha256:{pointer[1].decode()}, {pointer[2].decode()} bytes"
+        return Row(origin, path, len(data), name, None, "input.git_lfs_pointer", told)
     return Row(origin, path, len(data), name, data, None, None)
 
 
