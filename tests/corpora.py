@@ -59,6 +59,11 @@ def installed(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+def files(folder: Path, pattern: str = "*") -> list[Path]:
+    """The files below a folder that somebody wrote."""
+    return sorted(path for path in folder.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+
+
 def license_text(key: str) -> str:
     """A licence's own text, from scancode's files."""
     file = Path(licensedcode.__file__).parent / "data" / "licenses" / f"{key}.LICENSE"

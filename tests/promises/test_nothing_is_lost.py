@@ -18,7 +18,7 @@ import pytest
 from tests import read_back
 from tests.archives import COMPRESSIONS, Members, tar, zipped
 from tests.command_line import Row, corpus, curated, ledger, named
-from tests.corpora import LFS_POINTER, git, heapq_variant, installed, one_of_everything, stdlib, write
+from tests.corpora import LFS_POINTER, files, git, heapq_variant, installed, one_of_everything, stdlib, write
 from tests.read_back import Entries
 
 DEDUP = {"dedup": {name: {"enabled": True} for name in ("exact", "near", "repositories")}}
@@ -55,10 +55,6 @@ def real(name: str) -> Members:
     """The files of an installed package, below a top folder."""
     root = installed(name)
     return [(f"{name}-1.0/{file.relative_to(root)}", file.read_bytes()) for file in files(root)]
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 
 
 @form
