@@ -21,6 +21,7 @@ FAILED = (
     "input.corrupt",
     "input.corrupt_archive",
     "input.empty_archive",
+    "input.left_out",
     "input.malformed_json",
     "input.unsafe_path",
     "input.bomb",

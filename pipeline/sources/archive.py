@@ -30,10 +30,12 @@ from pipeline.sources.rows import (
     too_large_row,
 )
 from pipeline.sources.streams import (
+    MAGIC_BYTES,
     RATIO_GRACE,
     Bomb,
     ByteFile,
     Corrupt,
+    LeftOut,
     PlainStream,
     Stream,
     bounded,
@@ -128,7 +130,7 @@ class ArchivePart:
         try:
             open_file = _fetched(self.place)
             with open_file() as file:
-                head = file.read(6) or b""
+                head = file.read(MAGIC_BYTES) or b""
             if not head:
                 raise Corrupt("is a file of 0 bytes")
             named_zip = self.place.name.lower().endswith(ZIP_ENDINGS)
@@ -136,6 +138,8 @@ class ArchivePart:
             yield from self._zip_rows(open_file, limits) if is_zip else self._tar_rows(open_file, limits)
         except Corrupt as error:
             yield from self._whole("input.corrupt_archive", str(error))
+        except LeftOut as error:
+            yield from self._whole("input.left_out", str(error))
         except Bomb as error:
             yield from self._whole("input.bomb", str(error))
         except OSError as error:
@@ -158,7 +162,7 @@ class ArchivePart:
             if member.kind == "folder":
                 continue
             files += 1
-            if member.commit and not origin.revision:
+            if member.commit != origin.revision:
                 origin = replace(origin, revision=member.commit)
             if member.position // STRIPE % self.shares == self.share:
                 yield _member_row(origin, top, member.name, member.kind, member.size, limits, stream.read)
@@ -238,14 +242,14 @@ def _fetched(place: Place) -> Callable[[], ByteFile]:
 
 
 def _tar_stream(file: ByteFile, size: int, limits: Limits) -> Stream:
-    decompress = compression(file.read(6) or b"")
+    decompress = compression(file.read(MAGIC_BYTES) or b"")
     file.seek(0)
     return Stream(bounded(file, decompress(file), limits)) if decompress else PlainStream(file, size)
 
 
 def _tar_names(stream: Stream) -> Iterator[bytes]:
     """Names up to the first damage: what comes after it gives no rows."""
-    with suppress(Corrupt, Bomb):
+    with suppress(Corrupt, LeftOut, Bomb):
         yield from (member.name for member in members(stream) if member.kind != "folder")
 
 

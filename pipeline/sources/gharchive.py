@@ -20,7 +20,7 @@ from pipeline.sources import MAX_PARTS
 from pipeline.sources.files import Place, find_files, reason
 from pipeline.sources.jsonl import ESCAPED, GROWTH, READ, chunks, lines
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits
-from pipeline.sources.streams import Bomb, Corrupt
+from pipeline.sources.streams import Bomb, Corrupt, LeftOut
 from pipeline.sources.tables import count
 from schemas.datasets import EVENTS
 
@@ -120,6 +120,8 @@ def _events(place: Place, limits: Limits) -> Iterator[Event]:
                 yield failed("input.empty", "archive without events")
     except Corrupt as error:
         yield failed("input.corrupt", str(error))
+    except LeftOut as error:
+        yield failed("input.left_out", str(error))
     except Bomb as error:
         yield failed("input.bomb", str(error))
     except OSError as error:

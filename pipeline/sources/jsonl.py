@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row, text_row, too_large_row
-from pipeline.sources.streams import Bomb, ByteFile, Corrupt, bounded, compression
+from pipeline.sources.streams import MAGIC_BYTES, Bomb, ByteFile, Corrupt, LeftOut, bounded, compression
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
 
 READ = 1 << 20
@@ -52,7 +52,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]
 def _first_object(place: Place) -> tuple[bool, list[str] | None]:
     """Whether the file is compressed, and the names in its first line if that is an object; None where all is blank."""
     with open_listed(place) as file:
-        compressed = compression(file.read(6) or b"") is not None
+        compressed = compression(file.read(MAGIC_BYTES) or b"") is not None
         try:
             found = lines(chunks(file, 0, DEFAULT_LIMITS), HEAD)
             first = json.loads(next(line or b"null" for line, _ in found if line is None or line.strip()))
@@ -93,6 +93,8 @@ class JsonlPart:
                 yield failed_row(origin, path, 0, "input.empty", "table without rows")
         except Corrupt as error:
             yield failed_row(origin, path, self.place.size, "input.corrupt", str(error))
+        except LeftOut as error:
+            yield failed_row(origin, path, self.place.size, "input.left_out", str(error))
         except Bomb as error:
             yield failed_row(origin, path, self.place.size, "input.bomb", str(error))
         except OSError as error:
@@ -176,26 +178,35 @@ class LinesPart(JsonlPart):
 def chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
     """The file's bytes from a position on, decompressed where it is compressed (then from its beginning)."""
     file.seek(0)
-    decompress = compression(file.read(6) or b"")
+    decompress = compression(file.read(MAGIC_BYTES) or b"")
     file.seek(0 if decompress else position)
     return bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
 
 
 def lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:
-    """Lines without their ends, and their sizes with them; None for one over the bound, which is not held."""
+    """Lines without their ends, and their sizes with them; None for one over the bound, which is not held.
+
+    Raises LeftOut behind the last line.
+    """
     held: list[bytes] = []
     size = 0
-    for chunk in chunks:
-        start = 0
-        while end := chunk.find(b"\n", start) + 1:
-            size += end - start
-            held.append(chunk[start : end - 1])
-            yield (b"".join(held) if size <= bound else None), size
-            held, size, start = [], 0, end
-        size += len(chunk) - start
-        held = [*held, chunk[start:]] if size <= bound else []
+    left_out = None
+    try:
+        for chunk in chunks:
+            start = 0
+            while end := chunk.find(b"\n", start) + 1:
+                size += end - start
+                held.append(chunk[start : end - 1])
+                yield (b"".join(held) if size <= bound else None), size
+                held, size, start = [], 0, end
+            size += len(chunk) - start
+            held = [*held, chunk[start:]] if size <= bound else []
+    except LeftOut as error:
+        left_out = error
     if size:
         yield (b"".join(held) if size <= bound else None), size
+    if left_out:
+        raise left_out
 
 
 def _line_start(file: ByteFile, start: int, stop: int) -> int | None:

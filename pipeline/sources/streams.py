@@ -3,14 +3,18 @@
 import bz2
 import io
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-import pyarrow as pa
-
 from pipeline.sources.files import reason
 from pipeline.sources.rows import Limits
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
 
 CHUNK = 1 << 16
 """Bytes in and bytes out of a decompressor at a time: what a corrupt stream loses at most."""
@@ -25,6 +29,10 @@ ByteFile = io.RawIOBase | io.BytesIO
 
 class Corrupt(Exception):
     """The bytes are not what their format asks for, or end early."""
+
+
+class LeftOut(Exception):
+    """Something lies behind the end of what was read, is not of its format, and was not read."""
 
 
 class Bomb(Exception):
@@ -65,13 +73,14 @@ class GzipDecoder:
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max(max_length, 0))
 
 
-DECODERS: dict[bytes, Callable[[], Decoder]] = {
-    b"\x1f\x8b": GzipDecoder,
-    b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ\0": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
+DECODERS: dict[tuple[bytes, ...], Callable[[], Decoder]] = {
+    (b"\x1f\x8b",): GzipDecoder,
+    (b"BZh",): bz2.BZ2Decompressor,
+    (b"\xfd7zXZ\0",): lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
+    # A zstd frame, and the skippable frames that may precede it (RFC 8878).
+    (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))): ZstdDecompressor,
 }
-ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16)))
-"""The magic numbers of a zstd frame and of the skippable frames that may precede it (RFC 8878)."""
+MAGIC_BYTES = 6
 
 
 class Stream:
@@ -80,6 +89,7 @@ class Stream:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self.position = 0
         self._chunks = chunks
+        self._left_out: LeftOut | None = None
         self._chunk = b""
         self._start = 0
 
@@ -96,7 +106,10 @@ class Stream:
     def _gather(self, data: bytes, size: int) -> bytes:
         pieces, missing = [data], size - len(data)
         while missing:
-            self._chunk = next(self._chunks, b"")
+            try:
+                self._chunk = next(self._chunks, b"")
+            except LeftOut as error:
+                self._chunk, self._left_out = b"", error
             self._start = min(missing, len(self._chunk))
             if not self._chunk:
                 break
@@ -112,10 +125,20 @@ class Stream:
                 raise Corrupt("ends inside a file")
             size -= passed
 
+    def unread(self, data: bytes) -> None:
+        """Puts back what was read last."""
+        self._chunk, self._start = data + self._chunk[self._start :], 0
+        self.position -= len(data)
+
     def drain(self) -> None:
-        """Reads to the end, so that checksums at the end of the compressed data are compared."""
+        """Reads to the end, so that checksums at the end of the compressed data are compared.
+
+        Raises LeftOut where something else follows the compressed data.
+        """
         while self.read(CHUNK):
             pass
+        if self._left_out:
+            raise self._left_out
 
 
 class PlainStream(Stream):
@@ -137,6 +160,10 @@ class PlainStream(Stream):
         self._file.seek(size, io.SEEK_CUR)
         self.position += size
 
+    def unread(self, data: bytes) -> None:
+        self._file.seek(-len(data), io.SEEK_CUR)
+        self.position -= len(data)
+
     def drain(self) -> None:
         pass
 
@@ -145,8 +172,8 @@ def compression(head: bytes) -> Callable[[ByteFile], Iterator[bytes]] | None:
     """How to decompress a file that begins with these bytes; None where it is not compressed."""
     for magic, new_decoder in DECODERS.items():
         if head.startswith(magic):
-            return lambda file: _decoded(file, new_decoder)
-    return _zstd if head.startswith(ZSTD) else None
+            return lambda file: _decoded(file, magic, new_decoder)
+    return None
 
 
 def bounded(file: ByteFile, chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
@@ -161,8 +188,11 @@ def bounded(file: ByteFile, chunks: Iterator[bytes], limits: Limits) -> Iterator
         yield chunk
 
 
-def _decoded(file: ByteFile, new_decoder: Callable[[], Decoder]) -> Iterator[bytes]:
-    """Decompresses one or several streams, one after the other, with zeros between and after them."""
+def _decoded(file: ByteFile, magic: tuple[bytes, ...], new_decoder: Callable[[], Decoder]) -> Iterator[bytes]:
+    """Decompresses one or several streams, one after the other, with zeros between and after them.
+
+    Raises LeftOut, at the end, where something else follows.
+    """
     decoder = new_decoder()
     data = b""
     while data or (data := file.read(CHUNK) or b""):
@@ -170,6 +200,10 @@ def _decoded(file: ByteFile, new_decoder: Callable[[], Decoder]) -> Iterator[byt
             data = data.lstrip(b"\0")
             if not data:
                 continue
+            if len(data) < MAGIC_BYTES:
+                data += file.read(CHUNK) or b""
+            if not data.startswith(magic):
+                raise LeftOut(f"what follows the compressed data at byte {file.tell() - len(data)} is of another kind")
             decoder = new_decoder()
         yield from _drained(decoder, data)
         data = decoder.unused_data if decoder.eof else b""
@@ -182,22 +216,10 @@ def _drained(decoder: Decoder, data: bytes) -> Iterator[bytes]:
     while True:
         try:
             chunk = decoder.decompress(data, CHUNK)
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        except (OSError, EOFError, ValueError, ZstdError, zlib.error, lzma.LZMAError) as error:
             raise Corrupt(f"cannot be decompressed: {reason(error)}") from None
         data = b""
         if chunk:
             yield chunk
         if decoder.eof or (decoder.needs_input and not chunk):
             return
-
-
-def _zstd(file: ByteFile) -> Iterator[bytes]:
-    with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
-        while True:
-            try:
-                chunk = stream.read(CHUNK)
-            except (OSError, pa.ArrowException) as error:
-                raise Corrupt(f"cannot be decompressed: {reason(error)}") from None
-            if not chunk:
-                return
-            yield chunk

@@ -6,14 +6,19 @@ archive, holds every member in memory, and calls itself once per extended header
 truncated archive turns into lost files.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.sources.streams import Corrupt, Stream
+from pipeline.sources.streams import Corrupt, LeftOut, Stream
 
 BLOCK = 512
+ZEROS = bytes(BLOCK)
+ASCII = bytes(range(128))
 MAX_HEADER = 1 << 20
 """Bytes of an extended header (a long name, pax records); real ones have some hundred."""
+OCTAL = re.compile(rb"\0?\s*([0-7]*)(?:[\0\s].*)?", re.DOTALL)
+"""A number as old writers have it too: with a leading NUL, with blanks before it and with anything behind a blank."""
 
 NOT_REGULAR = {
     b"1": "hard link",
@@ -21,9 +26,12 @@ NOT_REGULAR = {
     b"3": "character device",
     b"4": "block device",
     b"6": "fifo",
+    b"M": "part of a file in several archives",
     b"S": "sparse file",
+    b"V": "volume label",
 }
 REGULAR = (b"0", b"\0", b"7")
+FOLDERS = (b"5", b"D")
 WITHOUT_DATA = b"123456"
 EXTENDED = b"xXgLK"
 
@@ -44,59 +52,93 @@ class Member(NamedTuple):
 def members(stream: Stream) -> Iterator[Member]:
     """Each member in the archive's order; whatever of its data the caller has not read is skipped.
 
-    Raises Corrupt where a header is damaged or the archive ends before its end mark, the block of zeros.
+    What lies behind an end mark, a block of zeros, is read on as another archive (GNU tar's ``--ignore-zeros``).
+    Raises Corrupt where a header is damaged or the last archive ends before its end mark; LeftOut where something else
+    than an archive follows one.
     """
+    ended = False
     long_name: bytes | None = None
+    shared: dict[bytes, bytes] = {}
     records: dict[bytes, bytes] = {}
-    commit = None
     while header := stream.read(BLOCK):
         position = stream.position - len(header)
-        if not header.strip(b"\0") and len(header) == BLOCK:
-            return
-        name, kind, size = _header(header, position)
-        if kind in EXTENDED:
-            payload = _payload(stream, size)
-            if kind == b"L":
-                long_name = payload.split(b"\0", 1)[0]
-            elif kind in b"xX":
-                records = _pax_records(payload)
-            elif kind == b"g":
-                commit = _commit(_pax_records(payload)) or commit
+        if header == ZEROS[: len(header)] and (ended or len(header) == BLOCK):
+            ended, long_name, shared, records = True, None, {}, {}
             continue
-        if kind == b"S":
+        _check(header, position, ended)
+        ended = False
+        flag, size = header[156:157], _number(header[124:136])
+        if flag in EXTENDED:
+            payload = _payload(stream, size)
+            if flag == b"L":
+                long_name = payload.split(b"\0", 1)[0]
+            elif flag in b"xX":
+                records = _pax_records(payload)
+            elif flag == b"g":
+                shared = shared | _pax_records(payload)
+            continue
+        if flag == b"S":
             _skip_sparse_map(stream, header)
-        name = records.get(b"GNU.sparse.name") or records.get(b"path") or long_name or name
-        size = _decimal(records[b"size"]) if b"size" in records else size
-        stored = 0 if kind in WITHOUT_DATA else size
-        end = stream.position + stored + -stored % BLOCK
-        yield Member(name, _kind(kind, name, records), stored, position, commit)
-        stream.skip(end - stream.position)
+        records = shared | records
+        name = records.get(b"GNU.sparse.name") or records.get(b"path") or long_name or _name(header)
+        size = _decimal(records[b"size"]) if records.get(b"size") else size
+        end = stream.position + size + -size % BLOCK
+        stored = 0 if flag in WITHOUT_DATA else size
+        yield Member(name, _kind(flag, name, stored, records), stored, position, _commit(shared))
+        if stored or (size and _has_data(stream)):
+            stream.skip(end - stream.position)
         long_name, records = None, {}
-    if stream.position:
+    if stream.position and not ended:
         raise Corrupt("ends without the end mark of a tar archive")
 
 
-def _header(block: bytes, position: int) -> tuple[bytes, bytes, int]:
-    """Name, type flag and size of the data."""
+def is_header(block: bytes) -> bool:
+    """Whether a block has the checksum of a tar header: the sum of its bytes or, by old writers, of its signed bytes."""
     if len(block) < BLOCK:
-        raise Corrupt("ends inside a tar header" if position else "is not a tar archive")
-    checksum = _number(block[148:156])
-    if checksum != sum(block) - sum(block[148:156]) + 8 * ord(" "):
-        raise Corrupt(f"damaged tar header at byte {position}" if position else "is not a tar archive")
-    name = block[:100].split(b"\0", 1)[0]
-    if block[257:263] == b"ustar\0" and block[345]:
-        name = block[345:500].split(b"\0", 1)[0] + b"/" + name
-    return name, block[156:157], _number(block[124:136])
+        return False
+    summed = block[:148] + b" " * 8 + block[156:]
+    total = sum(summed)
+    return _octal(block[148:156]) in (total, total - 256 * len(summed.translate(None, ASCII)))
 
 
-def _number(digits: bytes) -> int:
+def _check(header: bytes, position: int, ended: bool) -> None:
+    if is_header(header):
+        return
+    if ended:
+        raise LeftOut(f"what follows the end mark before byte {position} is no tar archive")
+    if not position:
+        raise Corrupt("is not a tar archive")
+    raise Corrupt(f"damaged tar header at byte {position}" if len(header) == BLOCK else "ends inside a tar header")
+
+
+def _name(header: bytes) -> bytes:
+    name = header[:100].split(b"\0", 1)[0]
+    if header[257:263] == b"ustar\0" and header[345]:
+        return header[345:500].split(b"\0", 1)[0] + b"/" + name
+    return name
+
+
+def _has_data(stream: Stream) -> bool:
+    """Whether what has no data by its kind has some all the same: then what follows is neither header nor end mark."""
+    block = stream.read(BLOCK)
+    stream.unread(block)
+    return block != ZEROS and not is_header(block)
+
+
+def _number(field: bytes) -> int:
     """A number in octal digits or, with the highest bit set, in base 256."""
-    if digits[0] == 0x80:
-        return int.from_bytes(digits[1:], "big")
-    try:
-        return int(digits.split(b"\0", 1)[0].strip() or b"0", 8)
-    except ValueError:
-        raise Corrupt("damaged number in a tar header") from None
+    if field[0] & 0x80:
+        number = None if field[0] & 0x40 else int.from_bytes(bytes((field[0] & 0x3F, *field[1:])), "big")
+    else:
+        number = _octal(field)
+    if number is None:
+        raise Corrupt("damaged number in a tar header")
+    return number
+
+
+def _octal(field: bytes) -> int | None:
+    digits = OCTAL.fullmatch(field)
+    return int(digits[1] or b"0", 8) if digits else None
 
 
 def _decimal(digits: bytes) -> int:
@@ -135,9 +177,11 @@ def _commit(records: dict[bytes, bytes]) -> str | None:
     return comment if len(comment) in (40, 64) and not set(comment) - set("0123456789abcdef") else None
 
 
-def _kind(flag: bytes, name: bytes, records: dict[bytes, bytes]) -> str:
-    if flag == b"5" or (flag in REGULAR and name.endswith(b"/")):
+def _kind(flag: bytes, name: bytes, size: int, records: dict[bytes, bytes]) -> str:
+    if flag in FOLDERS or (flag in REGULAR and name.endswith(b"/") and not size):
         return "folder"
+    if flag in REGULAR and name.endswith(b"/"):
+        return "folder with data"
     if flag in REGULAR:
         return "sparse file" if any(key.startswith(b"GNU.sparse.") for key in records) else "file"
     return NOT_REGULAR.get(flag) or f"tar type {ascii(flag)[2:-1]}"
