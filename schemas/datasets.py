@@ -25,6 +25,12 @@ SOURCE_ROW = pa.schema(
         ),
         field("input_reason", pa.string(), "why no text could be read: a dotted name such as input.not_utf8"),
         field("input_detail", pa.string(), "the value and the bound, or the error, behind `input_reason`"),
+        field(
+            "evidence",
+            pa.string(),
+            "text of a licence file or package metadata that has no `content`: decoded, too large, or unchanged",
+        ),
+        field("link", pa.string(), "path from the repository's root that a link leads to, as it was written"),
     ]
 )
 """What every source gives: one row per file, readable or not."""

@@ -28,6 +28,7 @@ from transforms.license_class import (
 )
 from transforms.license_match import Found, import_scancode, match, matcher, release_index, rule_tables
 from transforms.license_metadata import declared_license, has_description, is_metadata
+from transforms.license_names import evidence_scope, is_license_text, license_scope
 from transforms.license_passages import PassageFinder, Passages
 from transforms.license_paths import PATH_LICENSES, path_licenses
 from transforms.license_restrictions import find_restriction
@@ -56,47 +57,15 @@ FOUND = pa.schema(
     ]
 )
 
-_LICENSE_NAME = re.compile(
-    r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying\d*(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
-    r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?"
-)
-_LICENSE_TEXT = re.compile(r"(?:un|[a-z0-9.]+-)?licen[cs]e(?:\.(?:txt|md|rst|html?))?|copying\d*(?:\.(?:txt|md|rst))?")
 _LICENSE_FILE = re.compile(r"licen[cs]e|copying|readme", re.I)
 _LONGEST_POINTER = 200  # characters, as of "See the file COPYING in the folder above."
 _AROUND = 3  # lines after a header in which a condition on it may stand
 _UNKNOWN = "LicenseRef-scancode-unknown"
-_THIRD_PARTY = re.compile(r"third[-_ ]?part|3rd[-_ ]?part|bundled|vendored|dependenc|acknowledg|credits")
-_OTHER_DOCUMENT = re.compile(r"authors|change|code[-_]of[-_]conduct|contribut|history|news|notice|readme|security")
-_LICENSE_FOLDER = re.compile(r"(?:^|/)(?:licen[cs]es)/", re.I)
-_CODE_ENDING = re.compile(
-    r"\.(?:[ch]|cc|cpp|cs|css|cxx|dart|ejs|go|hh|hpp|hs|ipynb|java|json5?|jsx?|kt|less|lua|mjs|ml|mm|php|pl|pm|proto|"
-    r"ps1|py[ix]?|rb|rs|rule|scala|scss|sh|sql|svg|swift|ts|tsx|vue|xml|xsd|ya?ml|toml|cfg|ini|zig)"
-)
+_READ = ("input.empty",)  # reasons of rows of which all was read that there is
 
 
 _Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None]
 _NOTHING: _Row = (None, None, None, None, None)
-
-
-def license_scope(path: str) -> str:
-    """What a licence found in a file of this path speaks for: `directory` for a licence file, else `file`.
-
-    Licence files are LICENSE, LICENCE, UNLICENSE, COPYING, COPYRIGHT with or without endings, `X-LICENSE`, and the
-    texts in a folder `licenses/` (REUSE's LICENSES/, a wheel's `.dist-info/licenses/`). A name that says third party,
-    bundled, vendored, dependencies or credits tells of parts that it does not place, and NOTICE files do so as well:
-    both speak for themselves alone. So does `X.ext.license`, which speaks for another single file.
-    """
-    name = path[path.rfind("/") + 1 :].lower()
-    if _THIRD_PARTY.search(name):
-        return "file"
-    ending = name[name.rfind(".") :] if "." in name else ""
-    if ending and _CODE_ENDING.fullmatch(ending):
-        return "file"
-    if _LICENSE_FOLDER.search(path):
-        return "file" if _OTHER_DOCUMENT.match(name) else "directory"
-    if ending == ".license" and name.count(".") > 1:
-        return "file"
-    return "directory" if _LICENSE_NAME.fullmatch(name) else "file"
 
 
 PASSAGES = pa.schema(
@@ -113,7 +82,7 @@ class LicensePassages:
 
     side: tuple[str, ...] = ()
     matcher: str = setting(default_factory=matcher)
-    reads = ("path", "content")
+    reads = ("path", "content", "evidence")
     adds = PASSAGES
 
     def load(self, rules: pa.Table) -> BatchFunction:
@@ -125,7 +94,7 @@ class LicenseEvidence:
     """The licences that each file states, now that its texts are matched."""
 
     side: tuple[str, ...] = ()
-    reads = ("path", "content", "license_asked", "license_answers")
+    reads = ("path", "content", "evidence", "license_asked", "license_answers")
     adds = FOUND
 
     def load(self, rules: pa.Table) -> BatchFunction:
@@ -134,9 +103,10 @@ class LicenseEvidence:
 
 @dataclass(frozen=True)
 class UnheardLicenses:
-    """Unknown terms in the place of what a file states on which a transform raised before its licence was read.
+    """Unknown terms in the place of what a file would state whose text was not read, for whatever reason.
 
-    A licence file that nobody could read must not leave what it covers to a more liberal word.
+    So for a licence file, package metadata and the like without text (`transforms.license_names.evidence_scope`), and
+    for any file on which a transform raised before its licence was read. What they cover is left to no other word.
     """
 
     schema = pa.schema(
@@ -146,7 +116,7 @@ class UnheardLicenses:
             *FOUND,
         ]
     )
-    reads = (*schema.names, FAILURE.name)
+    reads = (*schema.names, "input_reason", "evidence", FAILURE.name)
 
     def load(self) -> BatchFunction:
         return _unheard
@@ -203,8 +173,9 @@ def _finder(rules: pa.Table) -> PassageFinder:
 
 
 def _files(batch: pa.RecordBatch) -> Iterator[tuple[str, np.ndarray, int, int]]:
-    """Each row's path and where its text is in the buffer."""
-    data, offsets = string_buffers(batch.column("content"))
+    """Each row's path and where its text, or what is read for its evidence alone, is in the buffer."""
+    texts = [batch.column(name) for name in ("content", "evidence") if name in batch.schema.names]
+    data, offsets = string_buffers(pc.coalesce(*texts) if len(texts) > 1 and texts[0].null_count else texts[0])
     bounds = offsets.tolist()
     for row, path in enumerate(batch.column("path").to_pylist()):
         yield path, data, bounds[row], bounds[row + 1]
@@ -249,17 +220,23 @@ def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _unheard(batch: pa.RecordBatch) -> pa.RecordBatch:
-    unheard = pc.and_(pc.is_valid(batch.column(FAILURE.name)), pc.is_null(batch.column("license_found")))
-    paths = batch.column("path").to_pylist()
-    scopes = ["package" if is_metadata(path) or path.endswith("REUSE.toml") else license_scope(path) for path in paths]
+    reason, failure = batch.column("input_reason"), batch.column(FAILURE.name)
+    is_unread = pc.and_not(pc.is_valid(reason), pc.is_in(reason, pa.array(_READ)))
+    is_unread = pc.or_(pc.and_(is_unread, pc.is_null(batch.column("evidence"))), pc.is_valid(failure))
+    scopes: list[str | None] = [None] * len(batch)
+    for row in pc.indices_nonzero(pc.and_(is_unread, pc.is_null(batch.column("license_found")))).to_pylist():
+        scopes[row] = evidence_scope(batch.column("path")[row].as_py()) or ("file" if failure[row].is_valid else None)
+    scope = pa.array(scopes, pa.string())
     told = {
         "license_found": pa.scalar(_UNKNOWN),
         "license_granted": pa.scalar(_UNKNOWN),
-        "license_scope": pa.array(scopes, pa.string()),
-        "license_evidence": pa.scalar(f"not read: {_UNKNOWN}"),
+        "license_scope": scope,
+        "license_evidence": pc.binary_join_element_wise(
+            "not read (", pc.coalesce(failure, reason), f"): {_UNKNOWN}", ""
+        ),
     }
     columns = [
-        pc.if_else(unheard, told[name], batch.column(name)) if name in told else batch.column(name)
+        pc.if_else(pc.is_valid(scope), told[name], batch.column(name)) if name in told else batch.column(name)
         for name in UnheardLicenses.schema.names
     ]
     return pa.RecordBatch.from_arrays(columns, schema=UnheardLicenses.schema)
@@ -283,7 +260,7 @@ def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end
         return _metadata(declared, fields, found, is_source(path))
     scope = license_scope(path)
     if found is None:
-        is_license = scope == "directory" and _LICENSE_TEXT.fullmatch(path[path.rfind("/") + 1 :].lower())
+        is_license = scope == "directory" and is_license_text(path)
         return _unknown_terms(data[begin:end].tobytes().decode("utf-8", "replace")) if is_license else _NOTHING
     restriction = _restriction(data[begin:end].tobytes(), found, scope)
     if restriction is None:

@@ -25,7 +25,6 @@ _CLASS_OF_CATEGORY = {
     "Commercial": "proprietary",
     "Free Restricted": "proprietary",
     "Non-Commercial": "proprietary",
-    "Patent License": "proprietary",
     "Proprietary Free": "proprietary",
     "Source-available": "proprietary",
     "Unstated License": "unknown",
@@ -49,7 +48,15 @@ _WITHOUT_TERMS = frozenset(
 )
 """scancode keys for phrases that state no terms, such as "see the LICENSE file".
 
-Beside a named licence they are passed over; alone they leave the class unknown. Contributor agreements likewise.
+Beside a named licence they are passed over; alone they leave the class unknown. So it is with the categories of
+`_CATEGORIES_WITHOUT_TERMS`.
+"""
+
+_CATEGORIES_WITHOUT_TERMS = frozenset({"CLA", "Patent License"})
+"""Contributor agreements bind those who contribute. A patent licence, as WebM's PATENTS, adds a permission to a
+licence of copyright and takes none of its own away. Nor does one that ends when its holder is sued over patents, as
+Facebook's of 2015: what ends then is the licence of the patents. Clauses that forbid have other categories, such as
+"Free Restricted" (Cisco's of AVC) and "Proprietary Free" (one for OpenSSL alone).
 """
 
 _LONGEST_EXPRESSION = 20_000  # characters; a longer "expression" is text, and slow to parse
@@ -85,7 +92,7 @@ def licenses() -> dict[str, License]:
         others = re.search(r"^other_spdx_license_keys:\n((?: *- .*(?:\n|$))+)", matter, re.M)
         key, category = fields["key"], fields.get("category", "")
         spdx = fields.get("spdx_license_key") or f"LicenseRef-scancode-{key}"
-        has_terms = key not in _WITHOUT_TERMS and category != "CLA"
+        has_terms = key not in _WITHOUT_TERMS and category not in _CATEGORIES_WITHOUT_TERMS
         license = License(key, spdx, _CLASS_OF_CATEGORY.get(category, "unknown"), has_terms)
         names = [key, spdx, *(re.findall(r"- +(\S.*)", others[1]) if others else ())]
         table = deprecated if "is_deprecated" in fields else current

@@ -16,8 +16,8 @@ speak for the folder above it only where nothing else does: they are a store of 
 REUSE has it ("License files"), and a file that an SPDX tag or REUSE speaks for does not hear the store at all. A
 wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored
 wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third parties, which do not say what they cover, speak for
-themselves alone (`transforms.license.license_scope`). So do the texts in a folder that collects licences for their own
-sake, more than any one project has.
+themselves alone (`transforms.license_names.license_scope`). So do the texts in a folder that collects licences for
+their own sake, more than any one project has.
 
 The GPL-3.0's text beside the LGPL-3.0's is half of the latter, which incorporates the former "supplemented by the
 additional permissions": GNU asks to ship both, as COPYING and COPYING.LESSER (gnu.org/licenses/gpl-howto). Where the

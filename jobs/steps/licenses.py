@@ -126,7 +126,7 @@ def _evidence(settings: Settings) -> Map:
         (Output("_work/license_found", (*added(evidence), FAILURE.name)),),
         shards=len(settings.splits),
         inputs=(
-            Input("files", ("path", "content")),
+            Input("files", ("path", "content", "evidence")),
             Input("_work/license_scan", ("license_asked", FAILURE.name)),
             Input("_work/license_answers", tuple(ANSWERS.names)),
         ),
@@ -136,7 +136,7 @@ def _evidence(settings: Settings) -> Map:
 
 
 def _resolve(settings: Settings) -> Shuffle:
-    names = Input("files", ("row_id", "repo", "path", "claimed_license"))
+    names = Input("files", ("row_id", "repo", "path", "claimed_license", "input_reason", "evidence"))
     found = Input("_work/license_found", (*added(LicenseEvidence(SIDE)), FAILURE.name))
     resolve = LicenseResolve()
     return Shuffle(

@@ -11,6 +11,7 @@ from pipeline.plan import Elsewhere, Emit, Input, Output, Shuffle
 from pipeline.sources import Limits, Split
 from pipeline.sources.gharchive import EventSplit, GhArchive
 from schemas.contracts import Transform
+from transforms.license_names import LicenseNames
 from transforms.minhash import MinHash
 
 PARTITION_BYTES = 256 << 20
@@ -47,7 +48,7 @@ class Settings:
 
         Raises SourceError for a mistake in a source, RecipeError for one in the recipe.
         """
-        limits = Limits(**recipe.input.model_dump())
+        limits = Limits(**recipe.input.model_dump(), evidence=LicenseNames() if recipe.license.enabled else None)
         size, by_source = listed(recipe.sources, limits)
         splits = tuple(chain.from_iterable(by_source))
         first_shards = tuple(accumulate(map(len, by_source[:-1]), initial=0))

@@ -184,7 +184,7 @@ class ArchivePart:
         if not infos:
             yield from self._whole("input.empty_archive")
         top = _top_folder(_zip_name(info) for info in infos)
-        sizes = [info.file_size if info.file_size <= limits.max_file_bytes else 0 for info in infos]
+        sizes = [info.file_size if info.file_size <= limits.most_bytes(_zip_name(info)) else 0 for info in infos]
         total = sum(sizes) + FILE_OVERHEAD * len(sizes)
         bound = min(limits.max_archive_bytes, max(RATIO_GRACE, limits.max_ratio * self.place.size))
         grown = 0
@@ -212,12 +212,12 @@ def _member_row(
     path = path.removeprefix(top)
     if kind != "file":
         return failed_row(origin, path, size, "input.not_regular", kind)
-    if size > limits.max_file_bytes:
+    if size > limits.most_bytes(path):
         return too_large_row(origin, path, size, limits)
     data = read(size)
     if len(data) < size:
         raise Corrupt("ends inside a file")
-    return text_row(origin, path, data)
+    return text_row(origin, path, data, limits)
 
 
 def _top_folder(names: Iterable[bytes | str]) -> str:

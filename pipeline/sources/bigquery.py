@@ -38,7 +38,6 @@ from pipeline.sources.rows import (
     failed_row,
     printable,
     text_row,
-    too_large_row,
 )
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, count, one_line, table_row
 
@@ -435,9 +434,7 @@ def _github_row(origin: Origin, cells: dict[str, Any], limits: Limits) -> Row:
         return failed("input.truncated", f"{len(content)} of {size} bytes")
     if (found := content_id(content)) != name:
         return failed("input.altered", f"the bytes in the table have blob id {found}")
-    if len(content) > limits.max_file_bytes:
-        return too_large_row(origin, path, len(content), limits)._replace(content_id=name)
-    return text_row(origin, path, content)
+    return text_row(origin, path, content, limits)._replace(content_id=name)
 
 
 def _in_streams(sql: str, columns: tuple[tuple[str, str], ...], streams: int) -> str:

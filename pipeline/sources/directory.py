@@ -162,15 +162,16 @@ def _entry_row(origin: Origin, entry: Entry, limits: Limits) -> Row:
     if not stat.S_ISREG(status.st_mode):
         kind = FILE_KINDS.get(stat.S_IFMT(status.st_mode), "unknown kind")
         return failed_row(origin, path, status.st_size, "input.not_regular", kind)
-    if status.st_size > limits.max_file_bytes:
+    most = limits.most_bytes(path)
+    if status.st_size > most:
         return too_large_row(origin, path, status.st_size, limits)
     try:
-        data = _read(entry.file, status.st_size, limits.max_file_bytes)
+        data = _read(entry.file, status.st_size, most)
     except OSError as error:
         return failed_row(origin, path, status.st_size, "input.unreadable", reason(error))
-    if len(data) > limits.max_file_bytes:  # it has grown since it was listed
+    if len(data) > most:  # it has grown since it was listed
         return too_large_row(origin, path, len(data), limits)
-    return text_row(origin, path, data)
+    return text_row(origin, path, data, limits)
 
 
 def _read(path: str, size: int, bound: int) -> bytes:

@@ -270,14 +270,14 @@ def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:
     if not stat.S_ISREG(mode):
         return failed_row(origin, path, None, "input.not_regular", FILE_KINDS.get(stat.S_IFMT(mode), f"mode {mode:o}"))
     try:
-        data = objects.unchecked(id, BLOB, limits.max_file_bytes)
+        data = objects.unchecked(id, BLOB, limits.most_bytes(path))
     except TooLarge as error:
         return too_large_row(origin, path, error.size, limits)
     except Corrupt as error:
         return failed_row(origin, path, None, "input.corrupt", str(error))
     except (Unreadable, OSError) as error:
         return failed_row(origin, path, None, "input.unreadable", reason(error))
-    row = text_row(origin, path, data)
+    row = text_row(origin, path, data, limits)
     if row.content_id != id.decode():
         return failed_row(origin, path, len(data), "input.corrupt", f"{id.decode()} has other bytes than its id says")
     return row

@@ -172,7 +172,7 @@ class LinesPart(JsonlPart):
         limits: Limits,
     ) -> Row:
         path = file_path(self.place, mark())
-        return too_large_row(origin, path, size, limits) if line is None else text_row(origin, path, line)
+        return too_large_row(origin, path, size, limits) if line is None else text_row(origin, path, line, limits)
 
 
 def chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:

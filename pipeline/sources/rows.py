@@ -5,9 +5,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
+from charset_normalizer import from_bytes
 
 from schemas.datasets import SOURCE_ROW
 
@@ -26,6 +27,9 @@ LFS_POINTER = re.compile(
 LFS_POINTER_BYTES = 1024
 """A pointer's form and largest size (Git LFS Specification, "The Pointer")."""
 
+UNKEPT = ("input.binary", "input.not_utf8", "input.too_large")
+"""Reasons of files whose bytes were read, though no row has them as its content."""
+
 FILE_KINDS = {
     stat.S_IFLNK: "symlink",
     stat.S_IFIFO: "fifo",
@@ -37,9 +41,21 @@ FILE_KINDS = {
 """What a file's mode says of it, where it is no regular file."""
 
 
+MAX_EVIDENCE_BYTES = 1 << 20
+"""A larger file is no licence, nor package metadata that anyone wrote."""
+
+
+class EvidenceNames(Protocol):
+    """Which files speak for the licences of others, by their names: what nobody could keep is read of them as well."""
+
+    def speaks(self, path: str) -> bool:
+        """Whether a file of this path does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what is read, so that no input can fill memory, disk or time."""
+    """Bounds on what is read, so that no input can fill memory, disk or time; and what is read for its evidence."""
 
     max_file_bytes: int = 1 << 20
     """A larger file is not read: `input.too_large`."""
@@ -51,12 +67,22 @@ class Limits:
     """Content in one record batch; a larger file is a batch alone."""
     batch_rows: int = 4096
     """Rows in one record batch."""
+    evidence: EvidenceNames | None = None
+    """Files whose text is given as `evidence` where they have no `content`; None: of no file."""
 
     def __post_init__(self) -> None:
         if min(self.max_file_bytes, self.max_ratio, self.max_archive_bytes, self.batch_bytes, self.batch_rows) < 1:
             raise ValueError(f"limits must be positive: {self}")
         if max(self.max_file_bytes, self.batch_bytes) > 1 << 30:
             raise ValueError("max_file_bytes and batch_bytes must not exceed 1 GiB: a batch addresses 2 GiB of text")
+
+    def is_evidence(self, path: str) -> bool:
+        """Whether a file of this path is read for its evidence."""
+        return self.evidence is not None and self.evidence.speaks(path)
+
+    def most_bytes(self, path: str) -> int:
+        """Bytes up to which a file of this path is read."""
+        return max(self.max_file_bytes, MAX_EVIDENCE_BYTES) if self.is_evidence(path) else self.max_file_bytes
 
 
 DEFAULT_LIMITS = Limits()
@@ -86,6 +112,9 @@ class Row(NamedTuple):
     content: bytes | None
     reason: str | None
     detail: str | None
+    evidence: bytes | None = None
+    """UTF-8 as well."""
+    link: str | None = None
 
 
 def content_id(data: bytes) -> str:
@@ -95,8 +124,17 @@ def content_id(data: bytes) -> str:
     return digest.hexdigest()
 
 
-def text_row(origin: Origin, path: str, data: bytes) -> Row:
-    """The row of a file that was read whole."""
+def text_row(origin: Origin, path: str, data: bytes, limits: Limits) -> Row:
+    """The row of a file that was read whole: its text, or the reason why there is none, and what it is evidence of."""
+    if len(data) > limits.max_file_bytes:
+        row = too_large_row(origin, path, len(data), limits)._replace(content_id=content_id(data))
+    else:
+        row = _text_row(origin, path, data)
+    is_evidence = row.reason in UNKEPT and len(data) <= MAX_EVIDENCE_BYTES and limits.is_evidence(path)
+    return row._replace(evidence=decoded(data)) if is_evidence else row
+
+
+def _text_row(origin: Origin, path: str, data: bytes) -> Row:
     name = content_id(data)
     if not data:
         return Row(origin, path, 0, name, None, "input.empty", None)
@@ -110,6 +148,25 @@ def text_row(origin: Origin, path: str, data: bytes) -> Row:
         told = f"sha256:{pointer[1].decode()}, {pointer[2].decode()} bytes"
         return Row(origin, path, len(data), name, None, "input.git_lfs_pointer", told)
     return Row(origin, path, len(data), name, data, None, None)
+
+
+def decoded(data: bytes) -> bytes | None:
+    """A text in whatever encoding as UTF-8, a NUL as a blank; None where it is no text.
+
+    Words of a licence are ASCII in any code page, so one that is mistaken for another changes none of them.
+    """
+    if b"\0" not in data and _is_utf8(data):
+        return data
+    best = from_bytes(data).best()
+    return None if best is None else str(best).replace("\0", " ").encode("utf-8", "replace")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def failed_row(origin: Origin, path: str, size: int | None, reason: str, detail: str | None = None) -> Row:
@@ -161,7 +218,7 @@ def batches(rows: Iterable[Row], limits: Limits) -> Iterator[pa.RecordBatch]:
     held: list[Row] = []
     held_bytes = 0
     for row in rows:
-        size = len(row.content or b"")
+        size = len(row.content or row.evidence or b"")
         if held and (held_bytes + size > limits.batch_bytes or len(held) >= limits.batch_rows):
             yield _batch(held)
             held, held_bytes = [], 0
@@ -172,7 +229,7 @@ def batches(rows: Iterable[Row], limits: Limits) -> Iterator[pa.RecordBatch]:
 
 
 def _batch(rows: list[Row]) -> pa.RecordBatch:
-    origins, paths, sizes, content_ids, contents, reasons, details = zip(*rows, strict=True)
+    origins, paths, sizes, content_ids, contents, reasons, details, evidence, links = zip(*rows, strict=True)
     columns = [
         pa.array([origin.source for origin in origins], pa.string()),
         pa.array([origin.repo for origin in origins], pa.string()),
@@ -187,5 +244,7 @@ def _batch(rows: list[Row]) -> pa.RecordBatch:
         pa.array([origin.authors for origin in origins], pa.int32()),
         pa.array(reasons, pa.string()),
         pa.array(details, pa.string()),
+        pa.array(evidence, pa.binary()).view(pa.string()),
+        pa.array(links, pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SOURCE_ROW)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.sources.files import Place, without_endings
-from pipeline.sources.rows import Limits, Origin, Row, failed_row, printable, text_row, too_large_row
+from pipeline.sources.rows import Limits, Origin, Row, failed_row, printable, text_row
 
 NAMES = {
     "content": ("content", "text", "code"),
@@ -79,9 +79,7 @@ def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dic
     if not isinstance(content, bytes):
         detail = "null" if content is None else f"{type(content).__name__}, not text"
         return failed_row(origin, path, None, "input.no_content", detail)
-    if len(content) > limits.max_file_bytes:
-        return too_large_row(origin, path, len(content), limits)
-    return text_row(origin, path, content)
+    return text_row(origin, path, content, limits)
 
 
 def file_path(place: Place, mark: str = "") -> str:

@@ -1,0 +1,108 @@
+"""A licence that nobody could read is not absent: unread licence files and manifests, from every kind of source."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.command_line import curated, ledger, named
+from tests.corpora import MIT, license_text
+
+GPL = """\
+Copyright (c) 2020 Jürgen Muster
+
+This program is free software: you can redistribute it and/or modify
+it under the terms of the GNU General Public License as published by
+the Free Software Foundation, either version 3 of the License, or
+(at your option) any later version.
+"""
+GPL_3, UNKNOWN = "GPL-3.0-or-later", "LicenseRef-scancode-unknown"
+NOBODYS = "You may look at this. For all else ask its owner, who may say no. Grüße.\n"
+PACKAGE = '{"name": "x", "license": "GPL-3.0-or-later", "author": "Jürgen Muster"}\n'
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab12' * 16}\nsize 12345\n"
+NUL_IN_IT = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 8
+BLOCKS = {"license": {"enabled": True, "keep": ["permissive"]}}
+
+
+def code(number: int) -> str:
+    return f"def scaled_{number}(value, offset):\n    return value * {number} + offset\n"
+
+
+class Part(NamedTuple):
+    """A folder of an MIT repository, with what speaks for it."""
+
+    files: dict[str, str | bytes]
+    license: str | None
+    """Of the code beside these files."""
+
+
+UNREAD = {
+    "latin1": Part({"COPYING": GPL.encode("latin-1")}, GPL_3),
+    "cp1252": Part({"LICENSE.txt": GPL.replace("(at", "\u2013 (at").encode("cp1252")}, GPL_3),
+    "cp437": Part({"LICENCE.md": GPL.encode("cp437")}, GPL_3),
+    "utf16": Part({"COPYING": GPL.encode("utf-16")}, GPL_3),
+    "utf16-le": Part({"LICENSE": GPL.encode("utf-16-le")}, GPL_3),
+    "utf16-be": Part({"COPYING.txt": GPL.encode("utf-16-be")}, GPL_3),
+    "utf32": Part({"COPYING": GPL.encode("utf-32")}, GPL_3),
+    "nul": Part({"COPYING": GPL.encode().replace(b"\n\n", b"\n\0\n")}, GPL_3),
+    "nobodys-words": Part({"LICENSE": NOBODYS.encode("latin-1")}, UNKNOWN),
+    "binary": Part({"COPYING": NUL_IN_IT}, UNKNOWN),
+    "pdf": Part({"EULA.pdf": NUL_IN_IT}, UNKNOWN),
+    "picture": Part({"license.png": NUL_IN_IT}, "MIT"),
+    "other-binary": Part({"data.bin": NUL_IN_IT}, "MIT"),
+    "empty": Part({"LICENSE": ""}, "MIT"),
+    "lfs": Part({"LICENSE": POINTER}, UNKNOWN),
+    "too-large": Part({"COPYING": license_text("gpl-3.0")}, "GPL-3.0-only"),
+    "far-too-large": Part({"COPYING": GPL + "\n" * (1 << 20)}, UNKNOWN),
+    "manifest-latin1": Part({"package.json": PACKAGE.encode("latin-1")}, GPL_3),
+    "manifest-utf16": Part({"package.json": PACKAGE.encode("utf-16")}, GPL_3),
+    "manifest-binary": Part({"Cargo.toml": NUL_IN_IT}, UNKNOWN),
+    "manifest-silent": Part({"package.json": '{"name": "ü"}\n'.encode("latin-1")}, "MIT"),
+    "reuse-folder": Part({"LICENSES/GPL-3.0-or-later.txt": GPL.encode("latin-1")}, GPL_3),
+    "sidecar": Part(
+        {"b.py.license": b"SPDX-FileCopyrightText: 2020 J\xfcrgen Muster\nSPDX-License-Identifier: MPL-2.0\n"},
+        "MPL-2.0",
+    ),
+    "sidecar-binary": Part({"b.py.license": NUL_IN_IT}, UNKNOWN),
+    "rider": Part({"LICENSE": MIT, "EULA.md": NOBODYS}, UNKNOWN),
+    "commons-clause": Part(
+        {"COMMONS-CLAUSE.txt": license_text("commons-clause")}, "LicenseRef-scancode-commons-clause"
+    ),
+    "additional-terms": Part({"ADDITIONAL_LICENSE_TERMS.txt": NOBODYS}, UNKNOWN),
+    "restrictions": Part({"USE-RESTRICTIONS": NOBODYS}, UNKNOWN),
+    "notice": Part({"NOTICE": NOBODYS, "restrictions.py": code(9)}, "MIT"),
+    "patents": Part({"PATENTS": license_text("google-patent-license-webm")}, "MIT"),
+    "patents-in-licence": Part({"LICENSE": MIT + "\n\n" + license_text("google-patent-license-webm")}, "MIT"),
+    "patents-taken": Part({"LICENSE": license_text("facebook-patent-rights-2")}, "MIT"),
+}
+"""What speaks for a part of a repository, and what holds there. The recipe reads files of up to 20,000 bytes."""
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> None:
+    for path, content in files.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def licenses(out: Path) -> dict[str, str | None]:
+    return {named(row): row["license"] for row in ledger(out)}
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    folder = tmp_path_factory.mktemp("unread")
+    for number, (name, part) in enumerate(UNREAD.items()):
+        files = {f"part/{path}": content for path, content in part.files.items()}
+        write(folder / "repos" / name, {"LICENSE": MIT, "a.py": code(1), "part/b.py": code(number + 2), **files})
+    source = {"kind": "directory", "uri": f"{folder}/repos/*"}
+    out = curated(folder, [source], BLOCKS | {"input": {"max_file_bytes": 20000}})
+    return licenses(out)
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_speaks_for_a_folder_is_read_or_leaves_it_unknown(unread: dict[str, str | None], name: str) -> None:
+    assert unread[f"{name}/a.py"] == "MIT"
+    found = unread[f"{name}/part/b.py"]
+    expected = UNREAD[name].license
+    assert found == expected, found
