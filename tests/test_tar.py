@@ -24,9 +24,7 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 512)
 
 
-def header(
-    name: bytes, size: int = 0, kind: bytes = b"0", format: int = tarfile.USTAR_FORMAT, **fields: bytes
-) -> bytes:
+def header(name: bytes, size: int = 0, kind: bytes = b"0", **fields: bytes) -> bytes:
     """A header, some of whose fields (magic, prefix, owner, …) are given as they shall stand, with its checksum."""
     places = {"digits": 124, "link": 157, "magic": 257, "owner": 265, "prefix": 345}
     info = tarfile.TarInfo("x")
@@ -50,7 +48,7 @@ def pax(kind: bytes, **records: str) -> bytes:
     return tarfile.TarInfo._create_pax_generic_header(records, kind, "utf-8")  # type: ignore[attr-defined]
 
 
-def read(folder: Path, data: bytes) -> dict[str, str | None]:
+def read(folder: Path, data: bytes) -> dict[str, str]:
     """Path → the text, or the reason and its detail; the same from every share of the archive."""
     source = ArchiveSource(str(write(folder / "x.tar", data)))
     found = rows(source)
@@ -181,7 +179,7 @@ def test_what_follows_compressed_data_has_a_row(tmp_path, pack, garbage):
     assert found == BOTH | {"": told}
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(PACKERS, 2))
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(PACKERS, 2)])
 def test_an_archive_behind_one_of_another_compression_has_a_row(tmp_path, first, second):
     found = read(tmp_path, PACKERS[first](FIRST) + PACKERS[second](SECOND))
     assert found.pop("a.py") == "a;\n"

@@ -93,7 +93,7 @@ def members(stream: Stream) -> Iterator[Member]:
 
 
 def is_header(block: bytes) -> bool:
-    """Whether a block has the checksum of a tar header: the sum of its bytes or, by old writers, of its signed bytes."""
+    """Whether a block has a tar header's checksum: the sum of its bytes or, by old writers, of its signed bytes."""
     if len(block) < BLOCK:
         return False
     summed = block[:148] + b" " * 8 + block[156:]
