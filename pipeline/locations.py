@@ -9,12 +9,15 @@ named as everywhere: `AWS_ENDPOINT_URL`, `STORAGE_EMULATOR_HOST`.
 
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
+
+from schemas import json_lines
 
 ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^/@]*@)?"
@@ -68,6 +71,16 @@ def read_location(location: str) -> bytes:
     file_system, path = open_location(location)
     with file_system.open_input_stream(path, compression=None) as stream:
         return stream.read()
+
+
+def read_lines(location: str | Path) -> Iterator[json_lines.Line]:
+    """The objects of a file of JSON lines. Raises ValueError where it cannot be read, and for a line that is none."""
+    location = str(location)
+    try:
+        data = read_location(location)
+    except OSError as error:
+        raise ValueError(f"{shown(location)}: cannot be read: {error.strerror or error}") from error
+    yield from json_lines.read(data, shown(location))
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,9 @@
 """Copies of a benchmark are found however they are formatted, and ordinary code is left alone."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import sysconfig
 from collections.abc import Sequence
@@ -12,13 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from transforms.decontaminate import Decontaminate, humaneval_path
+from jobs.benchmarks import benchmark, humaneval_path
+from transforms.decontaminate import Benchmark, Decontaminate
 
 HUMANEVAL = [json.loads(line) for line in gzip.decompress(humaneval_path().read_bytes()).splitlines()]
 PROMPTS = [problem["prompt"] for problem in HUMANEVAL]
 SOLUTIONS = [problem["canonical_solution"] for problem in HUMANEVAL]
 
-find = Decontaminate().load()
+find = Decontaminate((benchmark("humaneval"),)).load()
 
 
 def found(texts: Sequence[str | None]) -> list[str | None]:
@@ -102,22 +105,22 @@ def test_batch_boundaries_do_not_matter(texts, data):
 @given(st.text(alphabet="a_Z0 \n\r#/\\\"nrtu'é(", max_size=60))
 @example("\\u")
 @example("\\u00e9\\u00")
-def test_words_are_read_alike_on_both_sides(tmp_path_factory, text):
+def test_words_are_read_alike_on_both_sides(text):
     """Whatever the text, a benchmark that consists of it is found in itself."""
-    path = tmp_path_factory.getbasetemp() / "own.jsonl"
     texts = [text + " one two three four five six seven eight nine ten"]
-    path.write_text(json.dumps({"prompt": texts[0]}))
-    function = Decontaminate((str(path),)).load()
+    function = Decontaminate((Benchmark("own.jsonl", json.dumps({"prompt": texts[0]}).encode()),)).load()
     assert function(pa.record_batch({"content": texts}))["contaminated"].to_pylist() == ["own"]
+
+
+TURNS = ["Assign the string to a variable named text.", "Print the words of it in reverse order."]
+CODE = "def last_words(text):\n    return [word for word in reversed(text.split()) if word not in seen]\n"
 
 
 def test_benchmarks_are_given_as_json_lines(tmp_path):
     path = tmp_path / "turns.jsonl"
-    turns = ["Assign the string to a variable named text.", "Print the words of it in reverse order."]
-    code = "def last_words(text):\n    return [word for word in reversed(text.split()) if word not in seen]\n"
-    path.write_text(json.dumps({"id": "7", "prompts": turns}) + "\n" + json.dumps({"task_id": 8, "code": code}))
-    function = Decontaminate((str(path), "humaneval")).load()
-    batch = pa.record_batch({"content": [" ".join(turns), code, PROMPTS[9], "Print the words of it in order."]})
+    path.write_text(json.dumps({"id": "7", "prompts": TURNS}) + "\n" + json.dumps({"task_id": 8, "code": CODE}))
+    function = Decontaminate((benchmark(str(path)), benchmark("humaneval"))).load()
+    batch = pa.record_batch({"content": [" ".join(TURNS), CODE, PROMPTS[9], "Print the words of it in order."]})
     assert function(batch)["contaminated"].to_pylist() == ["turns", "turns", "humaneval", None]
     assert function(batch)["contamination"].to_pylist()[:2] == [
         "turns/7 prompts: 7 of 7 10-grams",
@@ -125,14 +128,87 @@ def test_benchmarks_are_given_as_json_lines(tmp_path):
     ]
 
 
-def test_a_wrong_benchmark_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="unknown benchmark 'humanevil'"):
-        Decontaminate(("humanevil",)).load()
+LINE = json.dumps({"id": 7, "prompt": " ".join(TURNS)}).encode()
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LINE,
+        LINE + b"\n",
+        LINE + b"\r\n\r\n",
+        b"\n \t\r\n" + LINE,
+        MARK + LINE,
+        MARK + b"\n" + LINE + b"\n" + MARK + b"\n" + MARK,
+        LINE.replace(b"variable", b"variable\xe2\x80\xa8"),  # U+2028 ends no line
+        LINE.replace(b"{", b'{"code": null, "text": "", '),
+        LINE.replace(b'"prompt"', b'"prompts": ["a"], "prompt"'),
+        gzip.compress(LINE),
+        gzip.compress(MARK + LINE + b"\n") + gzip.compress(b"\n" + LINE),
+        bz2.compress(LINE),
+        lzma.compress(LINE),
+        pa.compress(LINE, "zstd", asbytes=True),
+    ],
+)
+def test_a_benchmark_is_read_leniently(data):
+    function = Decontaminate((Benchmark("dir/turns.jsonl", data),)).load()
+    assert function(pa.record_batch({"content": [" ".join(TURNS)]}))["contaminated"].to_pylist() == ["turns"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[1, 2]", "a list, not an object"),
+        (b"3", "a number, not an object"),
+        (b"-2.5e3", "a number, not an object"),
+        (b'"text"', "a text, not an object"),
+        (b"null", "null, not an object"),
+        (b"true", "true or false, not an object"),
+        (b"{", "no JSON: Expecting property name enclosed in double quotes at character 2"),
+        (b"{} {}", "no JSON: Extra data at character 4"),
+        (b'{"prompt": "\xe9"}', "not UTF-8 at byte 13"),
+        (b'{"prompt": "\\ud800"}', "it has a lone surrogate, which is no character"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"{}", "it has a text in none of the fields prompt, canonical_solution, text, code, prompts"),
+        (b'{"question": "?"}', "it has a text in none of the fields"),
+        (b'{"prompt": ""}', "it has a text in none of the fields"),
+        (b'{"prompt": 3}', "its prompt is a number, not a text"),
+        (b'{"prompts": {"1": "a"}}', "its prompts is an object, not a text"),
+        (b'{"prompts": ["a", 3]}', "its prompts is a list, not a text"),
+        (b'{"code": false}', "its code is true or false, not a text"),
+        (LINE.decode().encode("utf-16"), "not UTF-8 at byte 1"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
+    ],
+)
+def test_a_line_that_is_no_problem_is_told_with_its_place(tmp_path, line, told):
+    path = tmp_path / "turns.jsonl"
+    path.write_bytes(LINE + b"\n\n" + line + b"\n" + LINE)
+    with pytest.raises(ValueError, match=re.escape(f"{path}:3: {told}")) as error:
+        Decontaminate((benchmark(str(path)),)).load()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "it holds no problem"),
+        (b"\n" + MARK + b"\n", "it holds no problem"),
+        (b'{"prompt": "too short"}', "none of its texts has 10 words or more"),
+        (gzip.compress(LINE)[:-20], "damaged behind line"),
+        (b"BZh9 no bzip2", "damaged behind line 0"),
+        (b"\x28\xb5\x2f\xfd no zstd", "damaged behind line 0"),
+    ],
+)
+def test_a_benchmark_without_problems_is_refused(data, told):
+    with pytest.raises(ValueError, match=rf"other.*: {told}"):
+        Decontaminate((Benchmark("other.jsonl", data), benchmark("humaneval"))).load()
+
+
+def test_a_benchmark_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown benchmark 'HumanEvil'; did you mean humaneval"):
+        benchmark("HumanEvil")
+    with pytest.raises(ValueError, match="unknown benchmark 'mbpp'; give humaneval, or the path of a file"):
+        benchmark("mbpp")
     with pytest.raises(FileNotFoundError):
-        Decontaminate((str(tmp_path / "missing.jsonl"),)).load()
-    (tmp_path / "other.jsonl").write_text('{"question": "?"}')
-    with pytest.raises(ValueError, match="no line has any of the fields"):
-        Decontaminate((str(tmp_path / "other.jsonl"),)).load()
-    (tmp_path / "short.jsonl").write_text('{"prompt": "too short"}')
-    with pytest.raises(ValueError, match="no benchmark text has 10 words"):
-        Decontaminate((str(tmp_path / "short.jsonl"),)).load()
+        benchmark(str(tmp_path / "missing.jsonl"))

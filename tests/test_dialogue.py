@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.curate import curation
 from jobs.recipe import RecipeError, load_recipe
 from jobs.run import run
+from jobs.training.data import conversations
+from pipeline.plan import Map
 from pipeline.storage import Store
 from tests.corpora import MIT, stdlib, tar_gz
-from transforms.dialogue import SYNTAXES, Dialogues
+from transforms.dialogue import SYNTAXES, Dialogues, Instructions
 
 converse = Dialogues(min_turns=1).load()
 
@@ -294,19 +297,52 @@ def test_a_run_writes_conversations_and_takes_those_of_users(tmp_path: Path) -> 
     assert fates == ["made", "contaminated.humaneval"]
 
 
-@pytest.mark.parametrize(
-    ("line", "mistake"),
-    [
-        ("{", "no JSON"),
-        ("[]", "give an object with a list of messages"),
-        ('{"messages": [{"role": "robot", "content": "x"}]}', "message 1: its role is none of system, user, assistant"),
-        ('{"messages": [{"role": "user", "content": 3}]}', "message 1: its content is no text"),
-        ('{"messages": [{"role": "user", "content": "x"}]}', "no message is the assistant's"),
-    ],
-)
+GOOD = '{"messages": [{"role": "assistant", "content": "x"}]}'
+BAD_LINES = [
+    ("{", "no JSON"),
+    ("[]", "a list, not an object"),
+    ("7", "a number, not an object"),
+    ('"x"', "a text, not an object"),
+    ("null", "null, not an object"),
+    ("{}", "give an object with a list of messages"),
+    ('{"messages": {"role": "user"}}', "give an object with a list of messages"),
+    ('{"messages": ["x"]}', "message 1: its role is none of system, user, assistant"),
+    ('{"messages": [{"role": "robot", "content": "x"}]}', "message 1: its role is none of system, user, assistant"),
+    ('{"messages": [{"role": ["user"], "content": "x"}]}', "message 1: its role is none of system, user, assistant"),
+    ('{"messages": [{"role": "user", "content": 3}]}', "message 1: its content is no text"),
+    ('{"messages": [{"role": "user", "content": "x"}]}', "no message is the assistant's"),
+    ('{"messages": [{"role": "assistant", "content": "\\udc00"}]}', "it has a lone surrogate"),
+    (GOOD[:-1] + ', "language": 3}', "its language is no text"),
+]
+
+
+@pytest.mark.parametrize(("line", "mistake"), BAD_LINES)
 def test_a_bad_line_is_named(tmp_path: Path, line: str, mistake: str) -> None:
-    good = '{"messages": [{"role": "assistant", "content": "x"}]}\n'
-    (tmp_path / "chat.jsonl").write_text(good + line + "\n")
+    (tmp_path / "chat.jsonl").write_text(f"{GOOD}\n{line}\n")
     settings_ = [*QUIET, f"dialogue.files=[{tmp_path}/chat.jsonl]"]
     with pytest.raises(RecipeError, match="chat.jsonl:2: " + mistake):
-        run(load_recipe(recipe(tmp_path), settings_), Store(str(tmp_path / "out")))
+        curation(load_recipe(recipe(tmp_path), settings_))
+
+
+@pytest.mark.parametrize(("line", "mistake"), [*BAD_LINES, ("\udce9", "not UTF-8 at byte 1")])
+def test_a_bad_line_is_named_where_a_model_is_trained_on_it(tmp_path: Path, line: str, mistake: str) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_text(f"\n{GOOD}\n{line}\n", errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"{path}:3: {mistake}"):
+        list(conversations(path))
+
+
+@pytest.mark.parametrize("joint", ["\n", "\n\n", "\r\n \t\r\n", "\n\ufeff", "\n\n\ufeff"])
+@pytest.mark.parametrize("begin", ["", "\ufeff", "\n"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_blank_lines_and_byte_order_marks_are_passed_over(tmp_path: Path, joint: str, begin: str, end: str) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_bytes(f"{begin}{GOOD}{joint}{GOOD}{end}".encode())
+    assert len(list(conversations(path))) == 2
+    plan = curation(load_recipe(recipe(tmp_path), [*QUIET, f"dialogue.files=[{path}]"]))
+    step = plan.step("instructions")
+    assert isinstance(step, Map)
+    [split] = step.splits
+    texts = [text for batch in split.read() for text in batch["content"].to_pylist()]
+    made = Instructions().load()(pa.record_batch({"content": texts, "contaminated": pa.nulls(2, pa.string())}))
+    assert [messages[0]["content"] for messages in made["messages"].to_pylist()] == ["x", "x"]

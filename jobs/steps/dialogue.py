@@ -7,6 +7,7 @@ from jobs.steps.sources import SPLIT_BYTES
 from pipeline.plan import Input, Map, Output, Step
 from pipeline.sources import Limits, Split
 from pipeline.sources.jsonl import JsonLines
+from schemas.json_lines import parse
 from transforms.conditional import Unmeasured
 from transforms.dialogue import Dialogues, Instructions, messages_of
 
@@ -63,6 +64,6 @@ def _check_messages(split: Split, limits: Limits) -> None:
             try:
                 if row["content"] is None:
                     raise ValueError(f"{row['input_reason']} {row['input_detail'] or ''}".strip())
-                messages_of(row["content"])
+                messages_of(parse(row["content"].encode()))
             except ValueError as error:
                 raise RecipeError(f"dialogue.files: {row['path'].replace('#L', ':')}: {error}") from None

@@ -1,5 +1,6 @@
 """Measures: the cheap ones of every file, the costly ones where the rules have kept it so far."""
 
+from jobs.benchmarks import benchmark
 from jobs.recipe import DecontaminateBlock, RecipeError
 from jobs.steps.duplicates import grouped
 from jobs.steps.rules import failures, judged
@@ -7,7 +8,7 @@ from jobs.steps.settings import Settings, added
 from pipeline.plan import Map, Output
 from schemas.datasets import FAILURE, SOURCE_ROW
 from transforms.conditional import Unmeasured, Where
-from transforms.decontaminate import Decontaminate, digest
+from transforms.decontaminate import Decontaminate
 from transforms.language import Language
 from transforms.pii import FindPersonalData
 from transforms.rules import Pending
@@ -54,8 +55,11 @@ def annotate(settings: Settings) -> Map:
 
 def decontaminate(block: DecontaminateBlock) -> Decontaminate:
     """Looks for the problems of the recipe's benchmarks. Raises RecipeError for one that cannot be read."""
-    names = tuple(str(name) for name in block.benchmarks) if block.enabled else ()
+    if not block.enabled:
+        return Decontaminate()
     try:
-        return Decontaminate(names, digests=tuple(digest(name) for name in names))
+        measure = Decontaminate(tuple(map(benchmark, block.benchmarks)))
+        measure.load()
     except (OSError, ValueError) as error:
         raise RecipeError(f"decontaminate.benchmarks: {error}") from error
+    return measure

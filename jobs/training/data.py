@@ -4,7 +4,6 @@ Rows are picked by number, so that a run's whole order follows from its seed: an
 steps before it, and ranks take turns in it without overlap.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +16,8 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from jobs.training.conversation import pieces
+from pipeline.locations import read_lines
+from transforms.dialogue import messages_of
 
 UNLEARNED = -100
 """Target of a token that is not learned: padding, what a user says, and whatever follows a row's last token."""
@@ -210,11 +211,9 @@ def conversations(location: Path) -> Iterator[tuple[list[dict[str, str]], str]]:
                 for row in batch.to_pylist():
                     yield row["messages"], row["language"] or "Python"
         return
-    with location.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                messages = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"]]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{location}:{number}: no list of messages with role and content: {error}") from error
-            yield messages, row.get("language") or "Python"
+    for line in read_lines(location):
+        try:
+            messages, language = messages_of(line.values)
+        except ValueError as error:
+            raise line.wrong(str(error)) from error
+        yield messages, language or "Python"

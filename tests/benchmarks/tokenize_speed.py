@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from jobs.benchmarks import benchmark
 from transforms.byte_level import byte_symbols
 from transforms.decontaminate import Decontaminate
 from transforms.pack import Pack, ShuffleBlocks
@@ -109,7 +110,7 @@ def main() -> None:
     megabytes = sum(len(text.as_py().encode()) for text in batch["content"]) / 1e6
     print(f"{batch.num_rows} files, {megabytes:.0f} MB; CPU seconds of one core")
 
-    find = Decontaminate().load()
+    find = Decontaminate((benchmark("humaneval"),)).load()
     find(batch.slice(0, 1))
     _, seconds = timed(find, batch)
     print(f"decontaminate  {megabytes / seconds:8.1f} MB/s")
