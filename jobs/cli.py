@@ -31,6 +31,7 @@ from pipeline.execution import ConservationError, EngineError, StepError
 from pipeline.locations import LocationError
 from pipeline.plan import Plan, PlanError, describe
 from pipeline.sources import SourceError
+from pipeline.sources.rows import printable
 from pipeline.storage import MissingDataset, Store
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -195,7 +196,7 @@ def _fates_of_file(store: Store, file: str) -> list[dict[str, Any]]:
     if not found:
         near = why.nearest(store, file)
         mend = f"; did you mean {', '.join(near)}?" if near else "; name it as repository/path, as in the ledger"
-        raise RecipeError(f"{file} is not in the ledger of {store.address()}{mend}")
+        raise RecipeError(f"{printable(file)} is not in the ledger of {store.address()}{mend}")
     return found
 
 
@@ -206,7 +207,7 @@ def _fates_of_token(store: Store, block: int, offset: int, kind: str) -> list[di
         raise RecipeError(f"--token: {error.args[0]}") from error
     for label, text in why.tell_token(token):
         click.echo(f"{label:<18} {text}")
-    named = why.fates(store, f"{token.repo}/{token.path}")
+    named = why.fates_of(store, f"{token.repo}/{token.path}", kind)
     return [fate for fate in named if fate["decision"] == "kept" and fate["content_id"] == token.content_id]
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.progress import RUN, TEXT, makes
+from pipeline.sources.rows import printable
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import LEDGER
 from transforms.fill_in_the_middle import FillInTheMiddle
@@ -23,21 +24,24 @@ HIDDEN = frozenset({"content", "failed", "minhash", "row_id", "pii"})
 def fates(store: Store, file: str) -> Iterator[dict[str, Any]]:
     """Every ledger row whose `repo/path` is `file`, with the measures and evidence of the other datasets.
 
-    There is more than one where two sources hold the same repository; rows of `tokenize.text` come last. Raises
-    MissingDataset where the ledger is not whole yet.
+    There is more than one where two sources hold the same repository; rows of `tokenize.text` come last. The name may
+    be the ledger's or the one on disk, with any bytes; a repository alone names the row of an archive or folder that
+    could not be read. Raises MissingDataset where the ledger is not whole yet.
     """
-    yield from _fates(store, file, "")
+    yield from fates_of(store, file, "")
     if makes(store, f"{TEXT}ledger"):
-        yield from _fates(store, file, TEXT)
+        yield from fates_of(store, file, TEXT)
 
 
-def _fates(store: Store, file: str, kind: str) -> Iterator[dict[str, Any]]:
+def fates_of(store: Store, file: str, kind: str) -> Iterator[dict[str, Any]]:
+    """Those of one kind, which is empty for code, `TEXT` for rows of `tokenize.text`."""
+    file = printable(file).rstrip("/")
     before = 0
     ledger = store.committed(f"{kind}ledger")
     for shard in range(len(ledger.shards)):
         kept = 0
         for batch in store.read(f"{kind}ledger", shard, tuple(LEDGER.names)):
-            name = pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/")
+            name = pc.utf8_rtrim(pc.binary_join_element_wise(batch.column("repo"), batch.column("path"), "/"), "/")
             for row in pc.indices_nonzero(pc.equal(name, file)).to_pylist():
                 [fate] = batch.slice(row, 1).to_pylist()
                 measures = _measures(store, before + row, kind)
@@ -185,7 +189,7 @@ def _short(value: object) -> str:
 
 def nearest(store: Store, file: str) -> list[str]:
     """Names in the ledger that end like `file`, for a reader who mistyped the repository."""
-    ending = file.rpartition("/")[2]
+    ending = printable(file).rstrip("/").rpartition("/")[2]
     found: list[str] = []
     for shard in range(len(store.committed("ledger").shards)):
         for batch in store.read("ledger", shard, ("repo", "path")):
