@@ -13,7 +13,7 @@ from pipeline.storage import Manifest, Store
 from transforms.license_match import RULE_TABLES, matcher
 from transforms.license_texts import TEXTS
 from transforms.minhash import MinHash
-from transforms.signatures import signatures
+from transforms.signatures import TOKENS, signatures
 
 SIGNATURES = "signatures"
 
@@ -48,6 +48,10 @@ def _manifest(location: str, near: NearBlock, schema: pa.Schema) -> Manifest:
         if near.enabled and theirs[key] != getattr(near, key):
             mend = f"its signatures have dedup.near.{key} {theirs[key]}, this recipe {getattr(near, key)}"
             raise RecipeError(f"dedup.against: {location} cannot be compared with: {mend}")
+    signed = {key.removeprefix("tokens=") for key in manifest.tally()}
+    if near.enabled and signed - {TOKENS}:
+        mend = "run it anew, or leave it out"
+        raise RecipeError(f"dedup.against: {location} has tokens by {max(signed)}, here they are by {TOKENS}; {mend}")
     return manifest
 
 
@@ -92,5 +96,6 @@ def _left(key: str, location: str, dataset: str, schema: pa.Schema) -> tuple[Man
     if not is_whole:
         raise RecipeError(f"{key}: {location} is damaged: a shard of its {what} is missing or cut")
     if set(schema.names) - {column["name"] for column in manifest.schema}:
-        raise RecipeError(f"{key}: {location} was written by another release, {manifest.code}")
+        mend = f"its {what} cannot be compared with; run it anew, or leave it out"
+        raise RecipeError(f"{key}: {location} was written by another release, {manifest.code}: {mend}")
     return manifest, run["recipe"]

@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,10 @@ from pipeline.storage import Store
 from tests.corpora import heapq_variant, stdlib, tar_gz
 from tests.datasets_on_disk import digests
 from tests.test_near_duplicates import INPUT, PERMISSIVE, file
+from tests.words import similarity
 from transforms.minhash import MinHash, ShingleSets
 from transforms.near_duplicates import Verdicts
-from transforms.signatures import LOCATION, signatures
+from transforms.signatures import LOCATION, TOKENS, signatures
 
 OFF = [f"{block}.enabled=false" for block in ("license", "toxicity", "pii", "decontaminate", "tokenize", "quality")]
 TINY = "answer = 42\n"
@@ -49,16 +49,6 @@ def curated(dumps: Path, out: Path, *overrides: str, **engine: Any) -> Store:
 
 def ledger(store: Store) -> dict[str, dict[str, Any]]:
     return {f"{row['repo']}/{row['path']}": row for row in store.table("ledger").to_pylist()}
-
-
-def shingles(text: str) -> set[tuple[str, ...]]:
-    tokens = re.findall("[A-Za-z0-9_]+", text)
-    return {tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
-
-
-def similarity(one: str, other: str) -> float:
-    a, b = shingles(one), shingles(other)
-    return len(a & b) / len(a | b)
 
 
 def edited(text: str, lines: int) -> str:
@@ -283,6 +273,11 @@ def test_mistakes_are_told_in_one_line(place: Path, tmp_path: Path) -> None:
     assert not (bare / "signatures").exists()
     curated(place / "summer-dumps", tmp_path / "exact", "dedup.near.enabled=false")
     shutil.copytree(place / "spring", tmp_path / "cut")
+    manifest = (place / "spring/signatures/_manifest.json").read_text()
+    shutil.copytree(place / "spring", tmp_path / "other")
+    shutil.copytree(place / "spring", tmp_path / "older")
+    (tmp_path / "other/signatures/_manifest.json").write_text(manifest.replace(TOKENS, "Unicode 13.0.0"))
+    (tmp_path / "older/signatures/_manifest.json").write_text(manifest.replace('"name": "tokens"', '"name": "gone"'))
     [shard] = [s for s in (tmp_path / "cut" / "signatures").glob("part-*") if pq.read_metadata(s).num_rows][:1]
     shard.write_bytes(shard.read_bytes()[:-1])
     for location, chosen, message in (
@@ -290,6 +285,16 @@ def test_mistakes_are_told_in_one_line(place: Path, tmp_path: Path) -> None:
         ("ftp://somewhere/out", [], "ftp://somewhere/out: "),
         (bare, [], "bare holds no signatures"),
         (tmp_path / "cut", [], "cut is damaged: a shard of its signatures is missing or cut"),
+        (
+            tmp_path / "other",
+            [],
+            "has tokens by Unicode 13.0.0, here they are by Unicode 14.0.0; run it anew, or leave",
+        ),
+        (
+            tmp_path / "older",
+            [],
+            "older was written by another release, .*: its signatures cannot be compared with; run",
+        ),
         (tmp_path / "exact", [], "exact has no near signatures: its recipe had dedup.near off"),
         (place / "spring", ["dedup.near.ngram=7"], r"its signatures have dedup.near.ngram 5, this recipe 7"),
         (place / "spring", ["dedup.near.permutations=128"], r"permutations 256, this recipe 128"),

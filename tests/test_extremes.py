@@ -1,7 +1,6 @@
 """Corpora that break deduplication elsewhere, at a moderate size, through whole runs: the right result."""
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from jobs.report import write_report
 from jobs.run import run
 from pipeline.storage import Store
 from tests.corpora import heapq_variant, stdlib
+from tests.words import similarity, tokens
 
 BLOCKS = ("license", "toxicity", "pii", "decontaminate", "tokenize", "quality", "dedup.repositories")
-TOKEN = re.compile("[A-Za-z0-9_]+")
 
 
 def curated(folder: Path, texts: dict[str, str], *overrides: str) -> tuple[Store, dict[str, dict[str, Any]]]:
@@ -30,15 +29,6 @@ def curated(folder: Path, texts: dict[str, str], *overrides: str) -> tuple[Store
     chosen = [*off, "languages.keep=all", "engine.kind=inline", "output.shards=2", *overrides]
     assert run(load_recipe(folder / "recipe.yaml", chosen), store)
     return store, {row["path"]: row for row in store.table("ledger").to_pylist()}
-
-
-def similarity(one: str, other: str, ngram: int = 5) -> float:
-    a, b = (_shingles(TOKEN.findall(text), ngram) for text in (one, other))
-    return len(a & b) / len(a | b)
-
-
-def _shingles(tokens: list[str], ngram: int) -> set[tuple[str, ...]]:
-    return {tuple(tokens[at : at + ngram]) for at in range(len(tokens) - ngram + 1)}
 
 
 def words(seed: int, count: int) -> list[str]:
@@ -95,8 +85,8 @@ def test_any_threshold_is_kept_to(tmp_path: Path, threshold: float, ngram: int, 
     texts = {f"{name}.py": stdlib(name) for name in ("heapq", "bisect", "textwrap", "queue")}
     texts["variant.py"] = heapq_variant()
     for part in range(1, 10):
-        tokens = TOKEN.findall(texts["textwrap.py"])
-        texts[f"part{part}.py"] = " ".join(tokens[: len(tokens) * part // 10])
+        whole = tokens(texts["textwrap.py"])
+        texts[f"part{part}.py"] = " ".join(whole[: len(whole) * part // 10])
     keys = {"threshold": threshold, "ngram": ngram, "permutations": permutations}
     _, ledger = curated(tmp_path, texts, *(f"dedup.near.{key}={value}" for key, value in keys.items()))
     dropped = {path: row for path, row in ledger.items() if row["decision"] == "dropped"}

@@ -1,10 +1,16 @@
 """MinHash signatures and shingle sets of texts, by one compiled pass over their bytes.
 
-A token is a maximal run of ``[A-Za-z0-9_]`` in the UTF-8 bytes, a shingle is `ngram` successive tokens joined
-by one space, as in BigCode's near deduplication (Kocetkov et al. 2022, "The Stack", section 3.3). A signature
-is bit for bit what ``datasketch.MinHash(num_perm=permutations, seed=seed)`` of datasketch 2 gives after
-``update`` with each shingle: SHA-1, of which the first 32 bits are permuted by ``a * h + b mod 2**32``. All
-arithmetic is on integers, so that it is the same on every processor.
+A token is a maximal run of letters, digits, marks and `_` of any script; among ASCII characters that is
+``[A-Za-z0-9_]+``, as in BigCode's near deduplication (Kocetkov et al. 2022, "The Stack", section 3.3). Where a
+script puts no blanks between words (Han, kana, Thai, Tibetan and others) each letter is a token, with the marks on
+it, and so is each symbol beyond ASCII. Only blanks and punctuation count for nothing. Characters are taken as they
+are encoded, without case folding or a normal form: similarities are measures of what the files hold, in code case
+tells names apart, and two encodings of one word are two strings to a program.
+
+A shingle is `ngram` successive tokens joined by one space. A signature is bit for bit what
+``datasketch.MinHash(num_perm=permutations, seed=seed)`` of datasketch 2 gives after ``update`` with each shingle:
+SHA-1, of which the first 32 bits are permuted by ``a * h + b mod 2**32``. All arithmetic is on integers, so that it
+is the same on every processor.
 """
 
 from dataclasses import dataclass
@@ -17,8 +23,9 @@ import pyarrow as pa
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
+from transforms.characters import IDEOGRAPH, MARK, SEPARATOR, kinds, read_character
 from transforms.sha1 import LANES, sha1_prefixes
-from transforms.vectors import load_word, store_word, trailing_zeros, word_mask
+from transforms.vectors import any_beyond_ascii, load_word, store_word, trailing_zeros, word_mask
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class MinHash:
 
         def sign(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            signatures, counts = _sign(*_text(content), self.ngram, self.min_shingles, multipliers, offsets)
+            signatures, counts = _sign(*_text(content), kinds(), self.ngram, self.min_shingles, multipliers, offsets)
             unread = content.is_null().to_numpy(zero_copy_only=False)
             short = unread | (counts < self.min_shingles)
             columns = [_binary(signatures, short), pa.array(counts, pa.int32(), mask=unread)]
@@ -75,7 +82,7 @@ class ShingleSets:
     def load(self) -> BatchFunction:
         def hash_shingles(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
-            hashes, bounds = _shingle_hashes(*_text(content), self.ngram)
+            hashes, bounds = _shingle_hashes(*_text(content), kinds(), self.ngram)
             for start, stop in pairwise(bounds):
                 hashes[start:stop].sort()
             sets = pa.ListArray.from_arrays(bounds.astype(np.int32), hashes, mask=content.is_null())
@@ -118,7 +125,7 @@ def _binary(signatures: np.ndarray, nulls: np.ndarray) -> pa.Array:
 
 
 @numba.njit(nogil=True, cache=True)
-def _sign(data, offsets, ngram, min_shingles, multipliers, addends):
+def _sign(data, offsets, kind_of, ngram, min_shingles, multipliers, addends):
     rows = len(offsets) - 1
     signatures = np.full((rows, len(multipliers)), 0xFFFFFFFF, np.uint32)
     counts = np.zeros(rows, np.int32)
@@ -126,7 +133,7 @@ def _sign(data, offsets, ngram, min_shingles, multipliers, addends):
     order = np.empty(most + LANES, np.int32)
     prefixes = np.empty(most + LANES, np.uint32)
     for row in range(rows):
-        found = _find_tokens(data, offsets[row], offsets[row + 1], raw, bounds)
+        found = _find_tokens(data[offsets[row] : offsets[row + 1]], kind_of, raw, bounds)
         count = _distinct_shingles(raw, bounds, found, ngram, text, table, hashes, starts, sizes)
         counts[row] = count
         if count >= max(min_shingles, 1):
@@ -136,14 +143,14 @@ def _sign(data, offsets, ngram, min_shingles, multipliers, addends):
 
 
 @numba.njit(nogil=True, cache=True)
-def _shingle_hashes(data, offsets, ngram):
+def _shingle_hashes(data, offsets, kind_of, ngram):
     """The distinct shingles' hashes of all rows in one array, and where each row's begin."""
     rows = len(offsets) - 1
     row_bounds = np.zeros(rows + 1, np.int64)
     _, raw, text, bounds, table, hashes, starts, sizes = _scratch(offsets)
-    gathered = np.empty((offsets[rows] - offsets[0]) // 2 + rows, np.uint64)
+    gathered = np.empty(2 * (offsets[rows] - offsets[0]) // 3 + rows, np.uint64)
     for row in range(rows):
-        found = _find_tokens(data, offsets[row], offsets[row + 1], raw, bounds)
+        found = _find_tokens(data[offsets[row] : offsets[row + 1]], kind_of, raw, bounds)
         count = _distinct_shingles(raw, bounds, found, ngram, text, table, hashes, starts, sizes)
         gathered[row_bounds[row] : row_bounds[row] + count] = hashes[:count]
         row_bounds[row + 1] = row_bounds[row] + count
@@ -152,18 +159,21 @@ def _shingle_hashes(data, offsets, ngram):
 
 @numba.njit(nogil=True, cache=True)
 def _scratch(offsets):
-    """Memory for the longest row; pages that no row needs are never touched."""
+    """Memory for the longest row; pages that no row needs are never touched.
+
+    Most tokens there are where a symbol of two bytes follows each letter.
+    """
     longest = 0
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
-    most = longest // 2 + 2
+    most = 2 * longest // 3 + 2
     slots = 16
     while slots < 2 * most:
         slots *= 2
     return (
         most,
         np.empty(longest + 128, np.uint8),
-        np.empty(longest + 128, np.uint8),
+        np.empty(longest + most + 128, np.uint8),
         np.empty(2 * most, np.int32),
         np.empty(slots, np.uint64),
         np.empty(most, np.uint64),
@@ -173,17 +183,40 @@ def _scratch(offsets):
 
 
 @numba.njit(nogil=True, cache=True)
-def _find_tokens(data, start, stop, raw, bounds):
+def _find_tokens(text, kind_of, raw, bounds):
     """Copies a row to `raw`, and writes where each token begins and ends to `bounds`, in turn; gives their number.
 
-    64 bytes at a time: in a mask with a bit for each byte, a token begins or ends where the bit changes.
+    64 bytes at a time: in a mask with a bit for each byte, a token begins or ends where the bit changes. Blocks with
+    characters beyond ASCII are read one by one.
     """
-    size = stop - start
-    raw[:size] = data[start:stop]
+    size = len(text)
+    raw[:size] = text
     raw[size : size + 64] = 0
     changed = 0
     inside = np.uint64(0)
+    at = 0
+    is_alone = False  # in a token that takes in marks, but no letters
     for place in range(0, size + 1, 64):
+        if at > place or is_alone or any_beyond_ascii(raw, place):
+            at = max(at, place)
+            while at < min(place + 64, size):
+                point, after = read_character(raw, at, size)
+                kind = kind_of[point]
+                was_inside = changed & 1
+                begins = kind >= IDEOGRAPH or (kind != MARK and is_alone) or not was_inside
+                if was_inside and (begins or kind == SEPARATOR):
+                    bounds[changed] = at
+                    changed += 1
+                if begins and kind != SEPARATOR:
+                    bounds[changed] = at
+                    changed += 1
+                is_alone = kind >= IDEOGRAPH or (kind == MARK and is_alone)
+                at = after
+            if at == size and changed & 1:
+                bounds[changed] = at
+                changed += 1
+            inside = np.uint64(changed & 1)
+            continue
         words = word_mask(raw, place)
         changes = words ^ ((words << np.uint64(1)) | inside)
         inside = words >> np.uint64(63)

@@ -15,8 +15,13 @@ import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import COPIES, ROW_ID, SOURCE_ROW, field
+from transforms.character_table import UNICODE
 from transforms.minhash import MinHash, ShingleSets
 from transforms.rules import Preference
+
+TOKENS = f"Unicode {UNICODE}"
+"""Names the rule by which texts are cut into tokens (`transforms.minhash`): another rule wants another name, for what
+was signed by it can be compared with nothing else."""
 
 LOCATION = field("location", pa.string(), "earlier run that the file was kept in; null for the files of this one")
 
@@ -29,8 +34,20 @@ def signatures(minhash: MinHash) -> pa.Schema:
             *(COPIES.field(name) for name in ("license", "license_class")),
             *minhash.adds,
             *ShingleSets(minhash.ngram).adds,
+            *Signed().adds,
         ]
     )
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Tells by which rule the texts were cut into tokens."""
+
+    reads = ()
+    adds = pa.schema([field("tokens", pa.string(), "rule by which the texts were cut into tokens", nullable=False)])
+
+    def load(self) -> BatchFunction:
+        return lambda batch: pa.RecordBatch.from_arrays([pa.repeat(TOKENS, batch.num_rows)], schema=self.adds)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,18 @@ def word_mask(_: Any, text: Any, place: Any) -> Any:
 
 
 @intrinsic
+def any_beyond_ascii(_: Any, text: Any, place: Any) -> Any:
+    """Whether one of 64 bytes from `place` on is no ASCII character."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        loaded = builder.load(pointer(context, builder, signature.args[0], arguments[0], arguments[1], BYTES), align=1)
+        mask = builder.bitcast(builder.icmp_signed("<", loaded, splat(BYTES, 0)), WORD)
+        return builder.icmp_unsigned("!=", mask, ir.Constant(WORD, 0))
+
+    return types.boolean(text, types.int64), generate
+
+
+@intrinsic
 def load_word(_: Any, text: Any, place: Any) -> Any:
     """Eight bytes from `place` on as a little-endian number."""
 

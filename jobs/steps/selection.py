@@ -15,7 +15,7 @@ from transforms.mixture import Origin
 from transforms.pii import Redact, Unredacted
 from transforms.popularity import Claimed
 from transforms.rules import Decide, KeptDetail
-from transforms.signatures import signatures
+from transforms.signatures import Signed, signatures
 from transforms.text_measures import TextMeasures
 
 NATURAL_LANGUAGE = pa.schema([field("natural_language", pa.string(), "language of the comments; not measured yet")])
@@ -27,7 +27,13 @@ def select(settings: Settings) -> Map:
     """Decides on every file, and writes what is kept."""
     recipe, minhash, origin, popularity = settings.recipe, settings.minhash, _origin(settings), popular(settings)
     ledger = tuple(("detail", "ledger_detail") if name == "detail" else name for name in LEDGER.names)
-    signed = Output(SIGNATURES, tuple(signatures(minhash).names), where="kept", matches="decision=kept")
+    signed = Output(
+        SIGNATURES,
+        tuple(signatures(minhash).names),
+        where="kept",
+        tally=tuple(Signed().adds.names),
+        matches="decision=kept",
+    )
     origins = Output("_work/origins", ("origin",), where="kept", matches="decision=kept")
     row_id = ("row_id",) if origin else ()
     files = (*row_id, *SOURCE_ROW.names[:7], *ABOUT_REPOSITORY, *Claimed.reads, "language", *MEASURED)
@@ -57,6 +63,7 @@ def select(settings: Settings) -> Map:
             KeptDetail(),
             Unmeasured(NATURAL_LANGUAGE),
             sets,
+            Signed(),
             *origin,
         ),
     )
