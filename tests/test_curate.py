@@ -22,6 +22,7 @@ from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run
 from pipeline.storage import Store
+from tests import words
 from tests.corpora import heapq_variant, one_of_everything, stdlib, tar_gz
 from tests.datasets_on_disk import digests
 from tests.ray_cluster import two_nodes
@@ -93,15 +94,7 @@ def test_a_near_duplicate_names_its_survivor_and_similarity(store: Store) -> Non
     assert fate["survivor"] == "ada/tools/src/heap.py"
     similarity = fate["measures"]["similarity"]
     assert fate["detail"] == f"similarity {similarity:.3f} >= 0.7"
-
-    def shingles(text: str) -> set[tuple[str, ...]]:
-        import re
-
-        tokens = re.findall("[A-Za-z0-9_]+", text)
-        return {tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
-
-    one, other = shingles(stdlib("heapq")), shingles(heapq_variant())
-    assert similarity == pytest.approx(len(one & other) / len(one | other))
+    assert similarity == pytest.approx(words.similarity(stdlib("heapq"), heapq_variant()))
 
 
 def test_the_corpus_opens_with_datasets_and_holds_what_the_ledger_keeps(store: Store) -> None:
