@@ -55,7 +55,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", POINTERS.values(), ids=POINTERS)
 def test_a_pointer_in_any_form_is_told(text):
-    row = text_row(Origin("s", "r"), "p", text.encode())
+    row = text_row(Origin("s", "r"), "p", text.encode(), Limits())
     assert (row.content, row.reason) == (None, "input.git_lfs_pointer")
     assert row.detail in (f"sha256:{OID}, 12345 bytes", f"sha256:{OID.upper()}, 12345 bytes")
     assert row.size == len(text.encode())
@@ -64,7 +64,7 @@ def test_a_pointer_in_any_form_is_told(text):
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_what_only_speaks_of_pointers_is_text(text):
-    assert text_row(Origin("s", "r"), "p", text.encode()).reason is None
+    assert text_row(Origin("s", "r"), "p", text.encode(), Limits()).reason is None
 
 
 FILES = {"top/a.py": "x = 1\n", "top/m.bin": POINTERS["CRLF"], "top/n.bin": POINTERS["git-media"]}

@@ -22,10 +22,9 @@ from pipeline.sources.git_objects import (
     Commit,
     Entry,
     Objects,
-    Repository,
     TooLarge,
-    Unreadable,
 )
+from pipeline.sources.git_repository import Repository, Unreadable
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
     FILE_KINDS,
@@ -147,10 +146,10 @@ class GitPart:
         commit = objects.peeled(tip)
         base = None
         if self.since is not None:
-            if commit.time < self.since:
+            if is_before(commit, self.since):
                 return
             base = last_before(objects, commit, shallow, self.since)
-        last = commit.time if 0 <= commit.time <= LAST_TIME else None
+        last = commit.time if commit.time is not None and 0 <= commit.time <= LAST_TIME else None
         authors = count_authors(objects, commit, shallow)
         origin = replace(self.origin, revision=commit.id.decode(), last_commit=last, authors=authors)
         found = False
@@ -162,13 +161,18 @@ class GitPart:
             yield from replace(self, origin=origin)._whole("input.empty", "commit without files")
 
 
+def is_before(commit: Commit, start: int) -> bool:
+    """Whether a commit is known to be from before `start`; one without a date is taken for new."""
+    return commit.time is not None and commit.time < start
+
+
 def last_before(objects: Objects, tip: Commit, shallow: frozenset[bytes], start: int) -> Commit | None:
     """The nearest commit on the first-parent line that was committed before `start`, if there is one.
 
     Raises as `Objects.read` does, where the line is broken too; a shallow clone's end is no break.
     """
     commit = tip
-    while commit.time >= start:
+    while not is_before(commit, start):
         if not commit.parents or commit.id in shallow:
             return None
         commit = objects.commit(commit.parents[0])
@@ -178,9 +182,9 @@ def last_before(objects: Objects, tip: Commit, shallow: frozenset[bytes], start:
 def count_authors(objects: Objects, tip: Commit, shallow: frozenset[bytes]) -> int | None:
     """Distinct addresses of authors in the tip's history, or in its newest `MAX_COMMITS` commits.
 
-    None where a commit of it cannot be read; what a shallow clone left out does not count.
+    None where a commit of it cannot be read, and where none names one; what a shallow clone left out does not count.
     """
-    waiting, seen, authors = [(-tip.time, tip.id, tip)], {tip.id}, set()
+    waiting, seen, authors = [(-(tip.time or 0), tip.id, tip)], {tip.id}, set()
     for _ in range(MAX_COMMITS):
         if not waiting:
             break
@@ -193,8 +197,8 @@ def count_authors(objects: Objects, tip: Commit, shallow: frozenset[bytes]) -> i
                     parent = objects.commit(id)
                 except (Corrupt, TooLarge, Unreadable, OSError):
                     return None
-                heappush(waiting, (-parent.time, id, parent))
-    return len(authors - {b""})
+                heappush(waiting, (-(parent.time or 0), id, parent))
+    return len(authors - {b""}) or None
 
 
 class File(NamedTuple):
@@ -264,6 +268,8 @@ def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:
         return failed_row(origin, path, None, "input.unsafe_path", unsafe)
     if file.trouble:
         return failed_row(origin, path, None, *file.trouble)
+    if file.entry.name in (b"", b"."):
+        return failed_row(origin, path, None, "input.unsafe_path", "no name")
     mode, id = file.entry.mode, file.entry.id
     if stat.S_IFMT(mode) == SUBMODULE:
         return failed_row(origin, path, None, "input.submodule", f"commit {id.decode()}")
