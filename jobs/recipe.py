@@ -63,11 +63,14 @@ class LanguagesBlock(Block):
 class LicenseBlock(Block):
     """Classes and SPDX ids that are kept.
 
+    A repository of which only a part could be read may have a licence in the rest: with `incomplete: unknown` all of it
+    is unknown, with `as_read` what was read decides.
     `against` names output locations of earlier runs: a text that they have matched is not matched again.
     """
 
     enabled: bool = True
     keep: list[str] = ["permissive"]
+    incomplete: Literal["unknown", "as_read"] = "unknown"
     against: list[str] = []
 
     @field_validator("keep")

@@ -1,5 +1,10 @@
 """A licence that nobody could read is not absent: unread licence files and manifests, from every kind of source."""
 
+import gzip
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +36,7 @@ def code(number: int) -> str:
 class Part(NamedTuple):
     """A folder of an MIT repository, with what speaks for it."""
 
-    files: dict[str, str | bytes]
+    files: Mapping[str, str | bytes]
     license: str | None
     """Of the code beside these files."""
 
@@ -78,11 +83,31 @@ UNREAD = {
 """What speaks for a part of a repository, and what holds there. The recipe reads files of up to 20,000 bytes."""
 
 
-def write(folder: Path, files: dict[str, str | bytes]) -> None:
+def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
     for path, content in files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def tar(files: Mapping[str, str | bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as writer:
+        for path, content in files.items():
+            data, member = content if isinstance(content, bytes) else content.encode(), tarfile.TarInfo(path)
+            member.size = len(data)
+            writer.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def zipped(files: Mapping[str, str | bytes], system: int = 3) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as writer:
+        for path, content in files.items():
+            member = zipfile.ZipInfo("x")
+            member.filename, member.create_system, member.compress_type = path, system, zipfile.ZIP_DEFLATED
+            writer.writestr(member, content)
+    return out.getvalue()
 
 
 def licenses(out: Path) -> dict[str, str | None]:
@@ -106,3 +131,20 @@ def test_what_speaks_for_a_folder_is_read_or_leaves_it_unknown(unread: dict[str,
     found = unread[f"{name}/part/b.py"]
     expected = UNREAD[name].license
     assert found == expected, found
+
+
+def test_what_an_archive_lost_may_have_been_a_licence(tmp_path: Path) -> None:
+    files = {"p/LICENSE": MIT, "p/gpl/COPYING": license_text("gpl-3.0"), "p/gpl/deep/c.py": code(3)}
+    files |= {"p/vendor/x/b.py": code(2), "p/vendor/x/data.txt": "17 4\n" * 900, "p/vendor/x/COPYING": GPL}
+    whole = tar(files)
+    cut = whole[: whole.index(b"17 4\n") + 1500]
+    bomb = zipped({"LICENSE": MIT, "b.py": code(4)} | {f"{number}.txt": "0" * 1_000_000 for number in range(20)})
+    write(tmp_path, {"plain.tar": cut, "packed.tar.gz": gzip.compress(cut), "whole.tar": whole, "bomb.zip": bomb})
+    sources = [{"kind": "archive", "uri": f"{tmp_path}/*.*"}]
+    found = licenses(curated(tmp_path / "strict", sources, BLOCKS))
+    assert found["whole/vendor/x/b.py"] == GPL_3
+    for file in ("plain/vendor/x/b.py", "packed/vendor/x/b.py", "bomb/b.py"):
+        assert found[file] == UNKNOWN
+    assert found["plain/gpl/deep/c.py"] == "GPL-3.0-only"
+    as_read = licenses(curated(tmp_path / "lax", sources, {"license": BLOCKS["license"] | {"incomplete": "as_read"}}))
+    assert as_read["plain/vendor/x/b.py"] == as_read["packed/vendor/x/b.py"] == "MIT"

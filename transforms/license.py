@@ -50,7 +50,7 @@ FOUND = pa.schema(
         field(
             "license_scope",
             pa.string(),
-            "what that speaks for: file, directory, package; null where none is stated",
+            "what that speaks for: file, directory, package, repository; null where none is stated",
         ),
         field("license_evidence", pa.string(), "kind, lines or fields, weakest score (0 to 100), then the expression"),
         field("license_paths", PATH_LICENSES, "licences that debian/copyright or REUSE.toml state for other files"),
@@ -62,6 +62,7 @@ _LONGEST_POINTER = 200  # characters, as of "See the file COPYING in the folder 
 _AROUND = 3  # lines after a header in which a condition on it may stand
 _UNKNOWN = "LicenseRef-scancode-unknown"
 _READ = ("input.empty",)  # reasons of rows of which all was read that there is
+_PARTLY_READ = ("input.bomb", "input.corrupt", "input.corrupt_archive", "input.unreadable")
 
 
 _Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None]
@@ -107,8 +108,11 @@ class UnheardLicenses:
 
     So for a licence file, package metadata and the like without text (`transforms.license_names.evidence_scope`), and
     for any file on which a transform raised before its licence was read. What they cover is left to no other word.
+    With `missing`, so for a repository of which only a part could be read, such as an archive that breaks off: its row
+    has no path.
     """
 
+    missing: bool = True
     schema = pa.schema(
         [
             ROW_ID,
@@ -119,7 +123,7 @@ class UnheardLicenses:
     reads = (*schema.names, "input_reason", "evidence", FAILURE.name)
 
     def load(self) -> BatchFunction:
-        return _unheard
+        return partial(_unheard, self.missing)
 
 
 @dataclass(frozen=True)
@@ -219,13 +223,16 @@ def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
     return _rows(rows, FOUND)
 
 
-def _unheard(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _unheard(missing: bool, batch: pa.RecordBatch) -> pa.RecordBatch:
     reason, failure = batch.column("input_reason"), batch.column(FAILURE.name)
     is_unread = pc.and_not(pc.is_valid(reason), pc.is_in(reason, pa.array(_READ)))
     is_unread = pc.or_(pc.and_(is_unread, pc.is_null(batch.column("evidence"))), pc.is_valid(failure))
     scopes: list[str | None] = [None] * len(batch)
     for row in pc.indices_nonzero(pc.and_(is_unread, pc.is_null(batch.column("license_found")))).to_pylist():
-        scopes[row] = evidence_scope(batch.column("path")[row].as_py()) or ("file" if failure[row].is_valid else None)
+        path = batch.column("path")[row].as_py()
+        scopes[row] = evidence_scope(path) or ("file" if failure[row].is_valid else None)
+        if missing and not path and reason[row].as_py() in _PARTLY_READ:
+            scopes[row] = "repository"
     scope = pa.array(scopes, pa.string())
     told = {
         "license_found": pa.scalar(_UNKNOWN),

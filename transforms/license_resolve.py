@@ -106,7 +106,7 @@ def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
     sidecars = _find_sidecars(batch)
     own_of_row, own = _collect_own(batch, sidecars)
     places, place_of_row = _distinct_places(batch, own_of_row)
-    statements = _collect_statements(batch, places, sidecars)
+    statements = _with_missing(_collect_statements(batch, places, sidecars), places, batch)
     claims = _collect_claims(batch)
     contexts = [_context(statements.get(place.repo, {}), place, own[place.own], claims) for place in places]
     license, license_class = _combine(contexts, place_of_row, batch.column("license_found"))
@@ -202,6 +202,30 @@ def _speaking(statements: Statements) -> Statements:
     }
 
 
+def _with_missing(
+    statements: dict[str, Statements], places: list[Place], batch: pa.RecordBatch
+) -> dict[str, Statements]:
+    """The statements and, in each folder of a repository of which a part was not read, what may stand in that part."""
+    rows = batch.filter(pc.equal(batch["license_scope"], "repository").fill_null(False))
+    for repo, expression, evidence in zip(
+        *(rows[name].to_pylist() for name in ("repo", "license_found", "license_evidence")), strict=True
+    ):
+        missing, found = Statement(expression, evidence), statements.get(repo, {})
+        folders = {place.folder for place in places if place.repo == repo} | {""}
+        with_missing = {
+            folder: [*(_nearest(found, folder) or found.get(folder, [])), missing] for folder in sorted(folders)
+        }
+        statements[repo] = found | with_missing
+    return statements
+
+
+def _nearest(statements: Statements, folder: str) -> list[Statement]:
+    """What the nearest folder upwards says, of those below the root."""
+    while folder and folder not in statements:
+        folder = folder.rpartition("/")[0]
+    return statements.get(folder, []) if folder else []
+
+
 def _present_folders(places: list[Place], repos: set[str]) -> dict[str, set[str]]:
     """The folders of each repository, those that only hold folders included."""
     present: dict[str, set[str]] = {repo: set() for repo in repos}
@@ -251,10 +275,8 @@ def _collect_claims(batch: pa.RecordBatch) -> dict[str, str]:
 
 def _context(statements: Statements, place: Place, own: tuple[Statement, ...], claims: dict[str, str]) -> Context:
     """What the nearest folder with a statement, the root and the claim say together, after what is said of the file."""
-    folder, claim = place.folder, claims.get(place.repo)
-    while folder and folder not in statements:
-        folder = folder.rpartition("/")[0]
-    around = [statements.get(folder, []) if folder else [], statements.get("", [])]
+    claim = claims.get(place.repo)
+    around = [_nearest(statements, place.folder), statements.get("", [])]
     if place.is_spoken_for:
         around = [[statement for statement in said if not statement.stored] for said in around]
     if claim:

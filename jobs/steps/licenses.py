@@ -138,10 +138,10 @@ def _evidence(settings: Settings) -> Map:
 def _resolve(settings: Settings) -> Shuffle:
     names = Input("files", ("row_id", "repo", "path", "claimed_license", "input_reason", "evidence"))
     found = Input("_work/license_found", (*added(LicenseEvidence(SIDE)), FAILURE.name))
-    resolve = LicenseResolve()
+    resolve, unheard = LicenseResolve(), UnheardLicenses(settings.recipe.license.incomplete == "unknown")
     return Shuffle(
         "license",
-        (Emit((names, found), (), UnheardLicenses()),),
+        (Emit((names, found), (), unheard),),
         key="repo",
         order=("path", "row_id"),
         partitions=settings.partitions,
