@@ -273,7 +273,7 @@ class EngineBlock(Block):
     address: str | None = None
     workers: int | Literal["auto"] = "auto"
     resources: dict[str, ResourcesBlock] = {}
-    options: dict[str, bool | int | float | str | list[str] | None] = {}
+    options: dict[str, Any] = {}
 
     @field_validator("address")
     @classmethod

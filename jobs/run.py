@@ -89,14 +89,22 @@ def run_on(engine: EngineBlock, job: Job) -> bool:
         return True
     from pipeline.engines import beam
 
-    if engine.runner == "DirectRunner":
+    if beam.is_local(engine.runner):
         workers = workers or cores
     return beam.run(job, engine.runner, workers, engine.options)
 
 
 def check_reach(recipe: Recipe, store: Store) -> None:
-    """Refuses locations that workers on Dataflow could not reach. Raises RecipeError."""
-    if (recipe.engine.kind, recipe.engine.runner) != ("beam", "DataflowRunner"):
+    """Refuses locations that workers on Dataflow could not reach, and a runner or options that Beam does not know.
+
+    Raises RecipeError or EngineError.
+    """
+    if recipe.engine.kind != "beam" or (recipe.engine.runner == "DirectRunner" and not recipe.engine.options):
+        return
+    from pipeline.engines import beam, beam_options
+
+    beam_options.parsed(recipe.engine.options)
+    if not beam.is_dataflow(recipe.engine.runner):
         return
     if not store.uri.startswith("gs://"):
         raise RecipeError(
@@ -104,6 +112,8 @@ def check_reach(recipe: Recipe, store: Store) -> None:
         )
     named = [(f"sources.{n}", getattr(source, "uri", "")) for n, source in enumerate(recipe.sources)]
     named += [(f"tokenize.text.sources.{n}", source.uri) for n, source in enumerate(recipe.tokenize.text.sources)]
+    named += [(f"repositories.{n}", block.uri) for n, block in enumerate(recipe.repositories)]
+    named += [("dialogue.files", location) for location in recipe.dialogue.files]
     named += [("dedup.against", location) for location in recipe.dedup.against]
     named += [("license.against", location) for location in recipe.license.against]
     here = [f"{key}: {location}" for key, location in named if location and not is_address(location)]

@@ -14,7 +14,7 @@ NEVER = {
     "pipeline": {"transforms", "jobs", "tests", "ray", "apache_beam", "torch"},
     "jobs": {"tests"},
 }
-ENGINE_LIBRARIES = {"beam.py": {"apache_beam"}, "ray.py": {"ray"}}
+ENGINE_LIBRARIES = {"beam.py": {"apache_beam"}, "beam_options.py": {"apache_beam"}, "ray.py": {"ray"}}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -4,9 +4,7 @@ Each step hands one token to the next, so that it starts when its inputs are com
 task numbers, whole Arrow payloads, records. Contents never travel through Beam.
 """
 
-import difflib
 import hashlib
-import io
 import os
 import re
 import shlex
@@ -16,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import redirect_stderr, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,9 +27,12 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 from apache_beam.pvalue import AsSingleton, PCollection, TaggedOutput
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipeline.engines.beam_options import parsed
 from pipeline.execution import EngineError, Job, Record, StepError, commit, emit, reduce, run_map
 from pipeline.plan import Map, Shuffle, Step
 
@@ -48,18 +49,36 @@ def run(
     unless told). `options` are Beam's own, by their names. Raises EngineError for a mistake in them, StepError for a
     step or a submission that failed; what was committed stays for the next try.
     """
-    if runner != "DirectRunner":
-        return _run(job, runner, runner, workers, options or {})
+    settings = _settings(job, runner, workers, options or {})
+    if not is_local(runner):
+        return _run(job, _runner(runner), settings)
     # Called by its own name, since DirectRunner first tries to download another runner.
     if (workers or 1) == 1:
-        return _run(job, FnApiRunner(), runner, workers, options or {})
+        return _run(job, FnApiRunner(), settings)
     with tempfile.TemporaryDirectory(prefix="codesieve-") as watched:
         engine = FnApiRunner(_worker_processes(job, Path(watched)))
-        return _watch(lambda: _run(job, engine, runner, workers, options or {}), Path(watched))
+        return _watch(lambda: _run(job, engine, settings), Path(watched))
 
 
-def _run(job: Job, engine: FnApiRunner | str, runner: str, workers: int | None, options: Mapping[str, Any]) -> bool:
-    settings = _settings(job, runner, workers, options)
+def is_local(runner: str) -> bool:
+    """Whether a runner, by any of its names, is Beam's own on this machine. Raises EngineError where Beam has none."""
+    return type(_runner(runner)) in (SwitchingDirectRunner, FnApiRunner)
+
+
+def is_dataflow(runner: str) -> bool:
+    """Whether a runner, by any of its names, hands the job to Dataflow. Raises EngineError where Beam has none."""
+    return any(kind.__name__ == "DataflowRunner" for kind in type(_runner(runner)).__mro__)
+
+
+def _runner(name: str) -> PipelineRunner:
+    try:
+        return create_runner(name)
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
+        known = ", ".join(StandardOptions.KNOWN_RUNNER_NAMES)
+        raise EngineError(f"engine.runner: {name!r} is no runner of Beam's ({error}); they are {known}") from error
+
+
+def _run(job: Job, engine: PipelineRunner, settings: PipelineOptions) -> bool:
     try:
         pipeline = beam.Pipeline(runner=engine, options=settings)
     except ValueError as error:
@@ -71,54 +90,30 @@ def _run(job: Job, engine: FnApiRunner | str, runner: str, workers: int | None, 
         token = _run_map(step, plan, token) if isinstance(step, Map) else _run_shuffle(step, plan, token)
     try:
         result: Any = pipeline.run()
-        if runner == "DataflowRunner" and result.has_job:
+        if getattr(result, "has_job", False):
             print(f"Dataflow job {result.job_id()}", file=sys.stderr, flush=True)
         if settings.view_as(StandardOptions).no_wait_until_finish or _makes_template(settings):
             return False
         result.wait_until_finish()
     except Exception as error:
-        raise StepError(_told(str(error)) or f"{runner}: {type(error).__name__}: {error}") from error
+        name = type(engine).__name__
+        raise StepError(_told(str(error)) or f"{name}: {type(error).__name__}: {error}") from error
     return True
 
 
 def _settings(job: Job, runner: str, workers: int | None, options: Mapping[str, Any]) -> PipelineOptions:
-    """The options as Beam understands them."""
-    settings = PipelineOptions(list(_arguments(options)))
-    _refuse_unknown(settings)
-    if runner == "DirectRunner":
+    settings = parsed(options)
+    if is_local(runner):
         settings.view_as(DirectOptions).direct_num_workers = workers or 1
     elif workers is not None:
+        if settings.view_as(WorkerOptions).num_workers not in (None, workers):
+            raise EngineError("engine.options: num_workers is not engine.workers; leave one of them out")
         settings.view_as(WorkerOptions).num_workers = workers
-    if runner == "DataflowRunner" and settings.view_as(GoogleCloudOptions).job_name is None:
+    if is_dataflow(runner) and settings.view_as(GoogleCloudOptions).job_name is None:
         # Dataflow refuses a second job of the same name: one output, one run.
         digest = hashlib.sha256(job.store.address().encode()).hexdigest()
         settings.view_as(GoogleCloudOptions).job_name = f"codesieve-{digest[:16]}"
     return settings
-
-
-def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in options.items():
-        for item in value if isinstance(value, list) else [value]:
-            if item is True:
-                yield f"--{name}"
-            elif item is not None and item is not False:
-                yield f"--{name}={item}"
-
-
-def _refuse_unknown(settings: PipelineOptions) -> None:
-    """Beam itself drops what it does not know with a warning, and ends the process at a value of the wrong type."""
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            known = settings.get_all_options()
-            unknown = settings.get_all_options(retain_unknown_options=True).keys() - known.keys()
-    except SystemExit:
-        raise EngineError(f"engine.options: {said.getvalue().strip().rpartition('error: ')[2]}") from None
-    if unknown:
-        name = min(unknown)
-        close = difflib.get_close_matches(name, known, 1)
-        mend = f"; did you mean {close[0]}?" if close else "; see Beam's PipelineOptions for the names"
-        raise EngineError(f"engine.options: Beam has no option {name}{mend}")
 
 
 def _makes_template(settings: PipelineOptions) -> bool:
