@@ -148,3 +148,52 @@ def test_what_an_archive_lost_may_have_been_a_licence(tmp_path: Path) -> None:
     assert found["plain/gpl/deep/c.py"] == "GPL-3.0-only"
     as_read = licenses(curated(tmp_path / "lax", sources, {"license": BLOCKS["license"] | {"incomplete": "as_read"}}))
     assert as_read["plain/vendor/x/b.py"] == as_read["packed/vendor/x/b.py"] == "MIT"
+
+
+def dos_zip(files: Mapping[bytes, str], system: int = 0) -> bytes:
+    """A zip whose names are these very bytes, without the flag of UTF-8."""
+    stand_ins = {f"{number:x<{len(name)}}": name for number, name in enumerate(files, 10)}
+    data = zipped(dict(zip(stand_ins, files.values(), strict=True)), system)
+    for stand_in, name in stand_ins.items():
+        data = data.replace(stand_in.encode(), name)
+    return data
+
+
+BACKSLASHES = {
+    "fat": (dos_zip({rb"LICENSE": MIT, rb"a.py": code(1), rb"sub\COPYING": GPL, rb"sub\b.py": code(2)}), "sub"),
+    "ntfs": (dos_zip({rb"LICENSE": MIT, rb"a.py": code(1), rb"sub\COPYING": GPL, rb"sub\b.py": code(2)}, 10), "sub"),
+    "no-slash": (
+        dos_zip({rb"top\LICENSE": MIT, rb"top\a.py": code(1), rb"top\sub\COPYING": GPL, rb"top\sub\b.py": code(2)}, 3),
+        "sub",
+    ),
+    "mixed": (dos_zip({rb"LICENSE": MIT, rb"a.py": code(1), rb"sub/COPYING": GPL, rb"sub\b.py": code(2)}), "sub"),
+    "folders": (
+        dos_zip({b"sub\\": "", rb"LICENSE": MIT, rb"a.py": code(1), rb"sub\COPYING": GPL, rb"sub\b.py": code(2)}),
+        "sub",
+    ),
+    "cp437": (
+        dos_zip({b"LICENSE": MIT, b"a.py": code(1), b"caf\x82\\COPYING": GPL, b"caf\x82\\b.py": code(2)}),
+        "café",
+    ),
+    "shift-jis": (
+        dos_zip(
+            {
+                b"LICENSE": MIT,
+                b"a.py": code(1),
+                b"\x83\x5c\x81\x5b\x83\x58\\COPYING": GPL,
+                b"\x83\x5c\x81\x5b\x83\x58\\b.py": code(2),
+            }
+        ),
+        "ソース",
+    ),
+}
+
+
+def test_backslashes_part_the_folders_of_a_zip_from_windows(tmp_path: Path) -> None:
+    write(tmp_path, {f"{name}.zip": data for name, (data, _) in BACKSLASHES.items()})
+    unix = {"LICENSE": MIT, "a.py": code(1), "sub\\COPYING": GPL, "sub\\b.py": code(2), "other/c.py": code(3)}
+    write(tmp_path, {"unix.zip": zipped(unix)})
+    found = licenses(curated(tmp_path, [{"kind": "archive", "uri": f"{tmp_path}/*.zip"}], BLOCKS))
+    for name, (_, folder) in BACKSLASHES.items():
+        assert (found[f"{name}/a.py"], found[f"{name}/{folder}/b.py"]) == ("MIT", GPL_3), name
+    assert found["unix/sub\\b.py"] == "MIT"

@@ -42,6 +42,7 @@ from pipeline.sources.streams import (
     compression,
 )
 from pipeline.sources.tar import members
+from pipeline.sources.zip_names import member_names
 
 GROWTH = {
     **dict.fromkeys((".tar.gz", ".tgz", ".crate"), 4),
@@ -70,8 +71,7 @@ FILE_OVERHEAD = 512
 
 UNIX = 3
 ENCRYPTED = 0x1
-UTF8_NAME = 0x800
-"""The creating system and the flags of a zip member that matter here (APPNOTE.TXT, 4.4.2 and 4.4.4)."""
+"""The creating system and the flag of a zip member that matter here (APPNOTE.TXT, 4.4.2 and 4.4.4)."""
 
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -175,26 +175,31 @@ class ArchivePart:
         with open_file() as file, io.BufferedReader(file, STRIPE) as buffered:  # type: ignore[arg-type]
             try:
                 archive = zipfile.ZipFile(buffered)
-                infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+                infos = archive.infolist()
             except ZIP_ERRORS as error:
                 raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
-            yield from self._info_rows(archive, infos, limits)
+            named = zip(member_names(infos), infos, strict=True)
+            yield from self._info_rows(
+                archive, [(name, info) for name, info in named if not name.endswith("/")], limits
+            )
 
-    def _info_rows(self, archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], limits: Limits) -> Iterator[Row]:
+    def _info_rows(
+        self, archive: zipfile.ZipFile, infos: list[tuple[str, zipfile.ZipInfo]], limits: Limits
+    ) -> Iterator[Row]:
         if not infos:
             yield from self._whole("input.empty_archive")
-        top = _top_folder(_zip_name(info) for info in infos)
-        sizes = [info.file_size if info.file_size <= limits.most_bytes(_zip_name(info)) else 0 for info in infos]
+        top = _top_folder(name for name, _ in infos)
+        sizes = [info.file_size if info.file_size <= limits.most_bytes(name) else 0 for name, info in infos]
         total = sum(sizes) + FILE_OVERHEAD * len(sizes)
         bound = min(limits.max_archive_bytes, max(RATIO_GRACE, limits.max_ratio * self.place.size))
         grown = 0
-        for index, (info, size) in enumerate(zip(infos, sizes, strict=True)):
+        for index, ((name, info), size) in enumerate(zip(infos, sizes, strict=True)):
             share = (grown + FILE_OVERHEAD * index) * self.shares // total
             grown += size  # zipfile reads no more than this, whatever the data holds
             if grown > bound:
                 raise Bomb(f"grows to more than {bound} bytes")
             if share == self.share:
-                yield _zip_row(self.origin, top, archive, info, limits)
+                yield _zip_row(self.origin, top, archive, name, info, limits)
 
 
 def _member_row(
@@ -253,18 +258,9 @@ def _tar_names(stream: Stream) -> Iterator[bytes]:
         yield from (member.name for member in members(stream) if member.kind != "folder")
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name. Without its UTF-8 flag zipfile takes it for code page 437, as the format says; many
-    archivers on Unix write UTF-8 all the same."""
-    if info.flag_bits & UTF8_NAME:
-        return info.filename
-    try:
-        return info.filename.encode("cp437").decode()
-    except UnicodeError:
-        return info.filename
-
-
-def _zip_row(origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Row:
+def _zip_row(
+    origin: Origin, top: str, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, limits: Limits
+) -> Row:
     mode = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
 
     def read(size: int) -> bytes:
@@ -277,7 +273,6 @@ def _zip_row(origin: Origin, top: str, archive: zipfile.ZipFile, info: zipfile.Z
         with archive.open(info) as file:
             return file.read(size)
 
-    name = _zip_name(info)
     try:
         return _member_row(origin, top, name, FILE_KINDS.get(mode, "file"), info.file_size, limits, read)
     except (*ZIP_ERRORS, Corrupt) as error:
