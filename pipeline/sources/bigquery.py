@@ -311,7 +311,8 @@ class BigQueryPart:
             if self.is_github:
                 yield _github_row(origin, cells, limits)
             else:
-                yield table_row(origin, place, lambda number=number: f"#{self.stream}.{number + 1}", cells, limits)
+                mark = f"#{self.stream}.{number + 1}"
+                yield table_row(origin, place, lambda mark=mark: mark, cells, dict(self.columns), limits)
 
     def _sorted(self) -> pa.RecordBatch:
         batches = [batch for batch in self._batches() if batch.num_rows]

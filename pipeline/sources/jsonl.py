@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
@@ -18,6 +18,10 @@ GROWTH = 4
 """Bytes of text that a byte of compressed JSON usually holds."""
 ESCAPED = 6
 """Bytes that a byte of text can take in JSON, as ``\\u0001``."""
+JSON_TYPES = {
+    **{list: "an array", str: "a string", bool: "true or false", type(None): "null"},
+    **{int: "a number", float: "a number"},
+}
 HEAD = 16 << 20
 """Bytes of the first line that are looked at for the names of its columns."""
 
@@ -39,10 +43,9 @@ class JsonlSource:
 
 def _parts(place: Place, columns: Columns, target: int) -> Iterator["JsonlPart"]:
     compressed, available = _first_object(place)
-    is_blank = available is None
     if available and (problem := columns.problem(place.uri, available)):
         raise SourceError(problem)
-    cuts = 1 if compressed or is_blank else max(1, -(-place.size // max(target, 1)))
+    cuts = 1 if compressed or available is None else max(1, -(-place.size // max(target, 1)))
     size = place.size * GROWTH if compressed else place.size // cuts
     for index in range(cuts):
         start, stop = place.size * index // cuts, place.size * (index + 1) // cuts
@@ -55,10 +58,10 @@ def _first_object(place: Place) -> tuple[bool, list[str] | None]:
         compressed = compression(file.read(MAGIC_BYTES) or b"") is not None
         try:
             found = lines(chunks(file, 0, DEFAULT_LIMITS), HEAD)
-            first = json.loads(next(line or b"null" for line, _ in found if line is None or line.strip()))
+            first = json.loads(next(line or b"null" for line, _ in found if not is_blank(line)))
         except StopIteration:
             return compressed, None
-        except (Corrupt, Bomb, ValueError, RecursionError):
+        except (Corrupt, LeftOut, Bomb, ValueError, RecursionError):
             first = None
     return compressed, list(first) if isinstance(first, dict) else []
 
@@ -107,7 +110,7 @@ class JsonlPart:
         before = cache(lambda: _count_lines(self.place, first))
         bound = limits.max_file_bytes * ESCAPED + READ
         for index, (line, size) in enumerate(lines(chunks(file, position, limits), bound)):
-            if line is None or line.strip():
+            if not is_blank(line):
                 yield self._row(line, size, bound, lambda index=index: f"#L{before() + index + 1}", origin, limits)
             position += size
             if position >= self.stop and not self.compressed:
@@ -126,8 +129,10 @@ class JsonlPart:
         try:
             values = json.loads(line) if line is not None else None
             if isinstance(values, dict):
-                return table_row(origin, self.place, mark, self._cells(values), limits)
-            problem = f"{type(values).__name__}, not an object"
+                found = self.columns.found_in(list(values))
+                cells = {value: values[name] for value, name in found.items()}
+                return table_row(origin, self.place, mark, cells, found, limits)
+            problem = f"{JSON_TYPES[type(values)]}, not an object"
         except json.JSONDecodeError as error:
             problem = f"{error.msg} at character {error.pos}"
         except UnicodeDecodeError as error:
@@ -140,10 +145,6 @@ class JsonlPart:
         if line is None:
             return failed_row(origin, path, size, "input.too_large", f"line of {size} bytes > {bound}")
         return failed_row(origin, path, size, "input.malformed_json", problem)
-
-    def _cells(self, values: dict[str, Any]) -> dict[str, Any]:
-        found = self.columns.found_in(list(values))
-        return {value: values[name] for value, name in found.items()}
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,11 @@ def chunks(file: ByteFile, position: int, limits: Limits) -> Iterator[bytes]:
     decompress = compression(file.read(MAGIC_BYTES) or b"")
     file.seek(0 if decompress else position)
     return bounded(file, decompress(file), limits) if decompress else iter(lambda: file.read(READ) or b"", b"")
+
+
+def is_blank(line: bytes | None) -> bool:
+    """Whether a line holds nothing but blanks, and a byte order mark before them."""
+    return line is not None and not line.removeprefix(BOM_UTF8).strip()
 
 
 def lines(chunks: Iterator[bytes], bound: int) -> Iterator[tuple[bytes | None, int]]:

@@ -12,7 +12,7 @@ from pipeline.sources import Split, grouped
 from pipeline.sources.files import Place, SourceError, find_files, open_listed, reason
 from pipeline.sources.rows import DEFAULT_LIMITS, Limits, Origin, Row, failed_row
 from pipeline.sources.streams import RATIO_GRACE, Bomb
-from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, file_path, table_origin, table_row
+from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, Unread, file_path, not_utf8, table_origin, table_row
 
 TEXT_TYPES = (
     pa.types.is_string,
@@ -27,7 +27,7 @@ ROW_OVERHEAD = 64
 READ_WHOLE = 256 << 20
 """Bytes of a file whose columns are read a row group at a time. In a larger one they are read in pieces, for which a
 page that claims to have 2 GiB is given them."""
-READ_ERRORS = (OSError, ValueError, EOFError, NotImplementedError, pa.ArrowException)
+READ_ERRORS = (OSError, ValueError, OverflowError, EOFError, NotImplementedError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _parts(place: Place, columns: Columns, target: int) -> Iterator["ParquetPart
     if problem := columns.problem(place.uri, schema.names):
         raise SourceError(problem)
     kind = schema.field(found["content"]).type
-    if not any(is_text(_value_type(kind)) for is_text in TEXT_TYPES):
+    if not _is_text(_value_type(kind)):
         raise SourceError(f"{place.uri}: column {found['content']} holds {kind}, not text; name another under columns:")
     if not metadata.num_rows:
         yield ParquetPart(place, tuple(found.items()), 0, 0, 0, 0)
@@ -128,17 +128,19 @@ class ParquetPart:
             raise Bomb(f"claims {size} bytes > {bound}")
         grown = 0
         mean = size // max(metadata.num_rows, 1) + 1
-        names = [column for _, column in self.columns]
+        columns = dict(self.columns)
         batch_rows = max(1, min(limits.batch_rows, limits.batch_bytes // mean))
-        for batch in table.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False):
-            values = {value: _values(batch.column(column), value) for value, column in self.columns}
+        for batch in table.iter_batches(
+            batch_rows, row_groups=[group], columns=list(columns.values()), use_threads=False
+        ):
+            values = {value: _values(batch.column(column)) for value, column in self.columns}
             for index in range(batch.num_rows):
                 row += 1
                 grown += len(values["content"][index] or b"") + ROW_OVERHEAD
                 if grown > bound:
                     raise Bomb(f"grows to more than {bound} bytes")
                 cells = {value: column[index] for value, column in values.items()}
-                yield table_row(origin, self.place, lambda row=row: f"#R{row}", cells, limits)
+                yield table_row(origin, self.place, lambda row=row: f"#R{row}", cells, columns, limits)
 
 
 def _claimed(metadata: pq.FileMetaData) -> list[int]:
@@ -156,13 +158,31 @@ def _bounds(metadata: pq.FileMetaData, stored: int, limits: Limits) -> list[int]
     return [total * size // all_claimed + total // len(claimed) for size in claimed]
 
 
-def _values(column: pa.Array, value: str) -> list[Any]:
-    """A column as Python objects; content as bytes, whose encoding is checked later."""
+def _values(column: pa.Array) -> list[Any]:
+    """A column as Python objects: texts as bytes, whose encoding is checked row by row; Unread for what is none."""
     if isinstance(column, pa.DictionaryArray):
         used = column.indices.unique().drop_null()
-        held = dict(zip(used.to_pylist(), _values(column.dictionary.take(used), value), strict=True))
+        held = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
         return [held.get(index) for index in column.indices.to_pylist()]
-    return (column.cast(pa.large_binary()) if value == "content" else column).to_pylist()
+    if _is_text(column.type):
+        column = column.cast(pa.large_binary())
+    try:
+        return column.to_pylist()
+    except READ_ERRORS:
+        return [_cell(scalar) for scalar in column]
+
+
+def _cell(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return Unread(not_utf8(error))
+    except READ_ERRORS as error:
+        return Unread(reason(error))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(is_text(kind) for is_text in TEXT_TYPES)
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

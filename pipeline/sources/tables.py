@@ -1,8 +1,8 @@
 """Tables of files, one row per file: which column holds what, and from values to a row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.sources.files import Place, without_endings
 from pipeline.sources.rows import Limits, Origin, Row, failed_row, printable, text_row
@@ -65,21 +65,62 @@ def table_origin(kind: str, place: Place) -> Origin:
     return Origin(f"{kind}:{place.uri}", without_endings(place.name, TABLE_ENDINGS))
 
 
-def table_row(origin: Origin, place: Place, mark: Callable[[], str], values: dict[str, Any], limits: Limits) -> Row:
-    """The row of one table row; `mark` (gives ``#L12``) names it where it has no path."""
+class Unread(NamedTuple):
+    """A cell that cannot be read, and why."""
+
+    why: str
+
+
+def table_row(
+    origin: Origin,
+    place: Place,
+    mark: Callable[[], str],
+    values: dict[str, Any],
+    columns: Mapping[str, str],
+    limits: Limits,
+) -> Row:
+    """The row of one table row; `mark` (gives ``#L12``) names it where it has no path.
+
+    `columns` are those that the values are from. A value that is no text fails the row, which names its column.
+    """
     path = one_line(values.get("path")) or file_path(place, mark())
     repo, revision, license = (one_line(values.get(name)) for name in ("repo", "revision", "license"))
     origin = Origin(origin.source, repo or origin.repo, revision, license, count(values.get("stars")))
+    for value, cell in values.items():
+        if (why := _flaw(value, cell)) is not None:
+            reason = "input.unsafe_path" if why.startswith("NUL") else "input.not_utf8"
+            where = f"{file_path(place, mark())}: column {printable(columns[value])}"
+            return failed_row(origin, path, None, reason, f"{where}: {why}")
     content = values.get("content")
     if isinstance(content, str):
-        try:
-            content = content.encode()
-        except UnicodeEncodeError as error:
-            return failed_row(origin, path, None, "input.not_utf8", f"lone surrogate at character {error.start}")
+        content = content.encode()
     if not isinstance(content, bytes):
         detail = "null" if content is None else f"{type(content).__name__}, not text"
         return failed_row(origin, path, None, "input.no_content", detail)
     return text_row(origin, path, content, limits)
+
+
+def _flaw(value: str, cell: Any) -> str | None:
+    """What is wrong with a cell; None where nothing is. Whether bytes of a content are text, `text_row` tells."""
+    if isinstance(cell, Unread):
+        return cell.why
+    if isinstance(cell, list):
+        return next((why for item in cell if (why := _flaw(value, item)) is not None), None)
+    try:
+        if isinstance(cell, str):
+            cell = cell.encode()
+        elif isinstance(cell, bytes) and value != "content":
+            cell.decode()
+    except UnicodeEncodeError as error:
+        return f"lone surrogate at character {error.start}"
+    except UnicodeDecodeError as error:
+        return not_utf8(error)
+    return f"NUL at byte {cell.index(0)}" if value == "path" and isinstance(cell, bytes) and 0 in cell else None
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """Where bytes cease to be UTF-8, in words."""
+    return f"not UTF-8 at byte {error.start}"
 
 
 def file_path(place: Place, mark: str = "") -> str:
@@ -95,8 +136,8 @@ def count(value: Any) -> int | None:
 
 def one_line(value: Any) -> str | None:
     """A value as one line; several licences all hold."""
-    if isinstance(value, (list, tuple)):
-        value = " AND ".join(str(item) for item in value if item is not None)
-    if isinstance(value, bytes):
-        return printable(value) or None
-    return printable(str(value)) or None if value is not None else None
+    if isinstance(value, list):
+        return " AND ".join(filter(None, map(one_line, value))) or None
+    if value is None or isinstance(value, Unread):
+        return None
+    return printable(value if isinstance(value, bytes) else str(value)) or None
