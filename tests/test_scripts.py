@@ -1,8 +1,9 @@
-"""Texts of every script are compared by all that they say: near duplicates."""
+"""Texts of every script are compared by all that they say: for near duplicates, and with benchmarks."""
 
 import importlib
 import json
 import random
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from jobs.recipe import load_recipe
 from jobs.run import run
 from pipeline.storage import Store
 from tests.words import similarity, tokens
+from transforms.decontaminate import Benchmark, Decontaminate
 from transforms.minhash import ShingleSets
 
 OFF = ("license", "toxicity", "pii", "decontaminate", "tokenize", "quality", "dedup.repositories")
@@ -22,7 +24,7 @@ LANGUAGES = ("ar", "bg", "el", "fa", "he", "hi", "hy", "ja", "ko", "ru", "ta", "
 def words_of(language: str) -> list[str]:
     """Common words of a language, which spaCy ships."""
     words: set[str] = importlib.import_module(f"spacy.lang.{language}.stop_words").STOP_WORDS
-    return sorted(word for word in words if not word.isascii())
+    return sorted(word for word in words if language == "en" or not word.isascii())
 
 
 def text_of(language: str, seed: int = 0, count: int = 60) -> str:
@@ -101,3 +103,35 @@ def test_texts_that_differ_in_a_character_are_not_equal(one: str, other: str) ->
     batch = pa.record_batch({"content": [f"{text} {each} {text}" for each in (one, other)]})
     a, b = (set(found) for found in ShingleSets().load()(batch).column("shingle_set").to_pylist())
     assert 0.7 <= len(a & b) / len(a | b) < 1
+
+
+def task(language: str, seed: int) -> str:
+    """What a benchmark may ask in a language: a signature, a docstring in it over some lines."""
+    words = text_of(language, seed)
+    lines = "\n    ".join(words[start : start + 50] for start in range(0, len(words), 50))
+    return f'def solve(a, b):\n    """{lines}\n    """\n'
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "en"])
+def test_a_benchmark_in_any_language_is_found(language: str) -> None:
+    tasks = [task(language, seed) for seed in range(4)]
+    lines = "".join(json.dumps({"id": n, "prompt": text}) + "\n" for n, text in enumerate(tasks[:3]))
+    find = Decontaminate((Benchmark("own.jsonl", lines.encode()),)).load()
+    copied = f"import os\n\n\n{tasks[1]}    return [a, b]\n"
+    changes = {
+        "as it is": copied,
+        "decomposed": unicodedata.normalize("NFD", copied),
+        "composed": unicodedata.normalize("NFC", copied),
+        "upper case": copied.upper(),
+        "one line": " ".join(copied.split()),
+        "comments": "".join(f"# {line}\n" for line in copied.splitlines()),
+        "JSON": json.dumps({"prompt": copied}),
+        "full width": copied.translate({point: point + 0xFEE0 for point in range(0x21, 0x7F)}),
+        "another word": copied.replace(text_of(language, 1, 30), text_of(language, 1, 29)),
+    }
+    found = find(pa.record_batch({"content": list(changes.values())})).column("contamination").to_pylist()
+    assert {
+        name for name, detail in zip(changes, found, strict=True) if not (detail or "").startswith("own/1 ")
+    } == set()
+    others = [tasks[3], text_of(language, 4, 2000), string_table(text_of(language, 5, 500).split())]
+    assert find(pa.record_batch({"content": others})).column("contaminated").null_count == len(others)

@@ -3,9 +3,10 @@
 A model that has read the answers cannot be scored by the questions. The files that give them away are copies
 of the benchmark (its JSON lines, its problems in an evaluation harness) and published answers.
 
-Both sides are read as words, `[A-Za-z0-9_]+` in lower case, so that white space, quotes, punctuation and
-markup around a docstring do not count (Brown et al. 2020, GPT-3, appendix C, drops case and punctuation too).
-They are read twice, with and without line comments, so that a solution somebody has commented is still found.
+Both sides are read as words (`transforms.words`), of letters and digits of any script, folded, so that white space,
+quotes, punctuation and markup around a docstring do not count, nor do case, accents and how letters are encoded (Brown
+et al. 2020, GPT-3, appendix C, drops case and punctuation too). They are read twice, with and without line comments, so
+that a solution somebody has commented is still found.
 A file is contaminated where it holds enough of the n-grams of one prompt or of one solution:
 
 - n = 10 words, as in DeepSeek-Coder (Guo et al. 2024, section 2.4) and Qwen2.5-Coder; GPT-3 takes 13 words,
@@ -35,6 +36,7 @@ from schemas import json_lines
 from schemas.datasets import field
 from transforms import BatchFunction
 from transforms.buffers import string_buffers
+from transforms.words import alphabet, next_word, word_hashes
 
 PARTS = {
     "prompt": "prompt",
@@ -125,7 +127,7 @@ class Decontaminate:
 
         def find(batch: pa.RecordBatch) -> pa.RecordBatch:
             text, offsets = string_buffers(batch.column("content"))
-            best, found = match_passages(text, offsets, self.ngram, needed_grams, index)
+            best, found = match_passages(text, offsets, self.ngram, needed_grams, index, *alphabet())
             names: list[str | None] = [None] * batch.num_rows
             details: list[str | None] = [None] * batch.num_rows
             for row in np.flatnonzero(best >= 0).tolist():
@@ -142,15 +144,13 @@ class PassageIndex(NamedTuple):
     """The distinct n-grams of all readings of all passages, in a hash table.
 
     A reading is one passage with or without its line comments. Over readings: `passages` (which passage) and
-    `totals` (its distinct n-grams). Over n-grams: `hashes`, `starts` (where its words begin in `words`, each
-    followed by a space) and `owners[owner_starts[gram]:owner_starts[gram + 1]]`, the readings that hold it.
-    `slots`: n-grams by open addressing, -1 where empty; its length is a power of two.
+    `totals` (its distinct n-grams). Over n-grams: `words` (the hash of each of its words) and
+    `owners[owner_starts[gram]:owner_starts[gram + 1]]`, the readings that hold it. `slots`: n-grams by open
+    addressing, -1 where empty; its length is a power of two.
     """
 
     passages: np.ndarray
     totals: np.ndarray
-    hashes: np.ndarray
-    starts: np.ndarray
     words: np.ndarray
     owner_starts: np.ndarray
     owners: np.ndarray
@@ -160,128 +160,48 @@ class PassageIndex(NamedTuple):
 def index_passages(passages: list[Passage], ngram: int) -> PassageIndex:
     """Readings shorter than one n-gram are left out."""
     grams: dict[bytes, int] = {}
-    hashes: list[int] = []
-    starts: list[int] = []
     owners: list[list[int]] = []
     kept: list[int] = []
     totals: list[int] = []
-    text = bytearray()
-    powers = np.array([pow(BASE, ngram - 1 - place, 2**64) for place in range(ngram)], np.uint64)
     for number, passage in enumerate(passages):
-        for words, word_hashes in readings(passage.text):
-            if len(words) < ngram:
+        for hashes in readings(passage.text):
+            if len(hashes) < ngram:
                 continue
-            windows = np.lib.stride_tricks.sliding_window_view(word_hashes, ngram)
-            window_hashes = (windows * powers).sum(axis=1, dtype=np.uint64).tolist()
-            places = (len(text) + np.cumsum([0] + [len(word) + 1 for word in words])).tolist()
-            held = set()
-            for place, window_hash in enumerate(window_hashes):
-                gram = grams.setdefault(b" ".join(words[place : place + ngram]), len(hashes))
-                if gram == len(hashes):
-                    hashes.append(window_hash)
-                    starts.append(places[place])
-                    owners.append([])
-                held.add(gram)
+            windows = np.lib.stride_tricks.sliding_window_view(hashes, ngram)
+            held = {grams.setdefault(window.tobytes(), len(grams)) for window in windows}
+            owners += [[] for _ in range(len(grams) - len(owners))]
             for gram in held:
                 owners[gram].append(len(totals))
-            text += b" ".join(words) + b" "
             kept.append(number)
             totals.append(len(held))
     if not passages:
         raise ValueError("no benchmark is named")
     if short := {passage.benchmark for passage in passages} - {passages[number].benchmark for number in kept}:
         raise ValueError(f"{min(short)}: none of its texts has {ngram} words or more")
-    gram_hashes = np.array(hashes, np.uint64)
+    words = np.frombuffer(b"".join(grams), np.uint64).reshape(-1, ngram)
+    powers = np.array([pow(BASE, ngram - 1 - place, 2**64) for place in range(ngram)], np.uint64)
+    gram_hashes = (words * powers).sum(axis=1, dtype=np.uint64)
     return PassageIndex(
         passages=np.array(kept, np.int32),
         totals=np.array(totals, np.int32),
-        hashes=gram_hashes,
-        starts=np.array(starts, np.int64),
-        words=np.frombuffer(text, np.uint8),
+        words=words,
         owner_starts=np.cumsum([0] + [len(held) for held in owners]).astype(np.int64),
         owners=np.array([reading for held in owners for reading in held], np.int32),
-        slots=fill_slots(gram_hashes, 1 << (8 * len(hashes)).bit_length()),
+        slots=fill_slots(gram_hashes, 1 << (8 * len(grams)).bit_length()),
     )
 
 
-def readings(text: bytes) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    """The lower-case words of a text and their hashes: all, then, if that differs, those outside comments."""
-    spans, hashes, commented = split_words(np.frombuffer(text, np.uint8))
-    words = [text[start:end].lower() for start, end in spans.tolist()]
-    yield words, hashes
+def readings(text: bytes) -> Iterator[np.ndarray]:
+    """The hashes of a text's words: of all, then, if that differs, of those outside comments."""
+    hashes, commented = word_hashes(np.frombuffer(text, np.uint8), *alphabet())
+    yield hashes
     if commented.any():
-        yield [words[place] for place in np.flatnonzero(~commented)], hashes[~commented]
+        yield hashes[~commented]
 
 
-SEPARATOR, NEW_LINE, HASH_SIGN, SLASH, BACKSLASH, FIRST_WORD_BYTE = 0, 1, 2, 3, 4, 48
-SPACE = 32
 BASE = 0x9E3779B97F4A7C15
 MIX = np.uint64(0xBF58476D1CE4E5B9)
 ROLL = np.uint64(BASE)
-
-
-def byte_codes() -> np.ndarray:
-    """For each byte its lower-case form if it belongs to words, else its meaning to `next_word`."""
-    codes = np.zeros(256, np.uint8)
-    for byte in b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz":
-        codes[byte] = ord(chr(byte).lower())
-    codes[[ord("\n"), ord("#"), ord("/"), ord("\\")]] = NEW_LINE, HASH_SIGN, SLASH, BACKSLASH
-    return codes
-
-
-CODES = byte_codes()
-IS_HEXADECIMAL = np.isin(np.arange(256), np.frombuffer(b"0123456789ABCDEFabcdef", np.uint8))
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def next_word(text, at, end, commented):
-    """The next word at or after `at`: its start, end and hash, and whether it stands in a line comment.
-
-    A comment runs from # or // to the end of the line. Escaped characters (a file of JSON lines or a string
-    literal that holds the text) separate words like the characters they stand for.
-    """
-    word_hash = np.uint64(0xCBF29CE484222325)  # FNV-1a
-    while at < end:
-        code = CODES[text[at]]
-        if code >= FIRST_WORD_BYTE:
-            start = at
-            while code >= FIRST_WORD_BYTE:
-                word_hash = (word_hash ^ np.uint64(code)) * np.uint64(0x100000001B3)
-                at += 1
-                code = CODES[text[at]] if at < end else np.uint8(SEPARATOR)
-            return start, at, word_hash, commented
-        if code == NEW_LINE:
-            commented = False
-        elif code == HASH_SIGN or (code == SLASH and at + 1 < end and text[at + 1] == text[at]):
-            commented = True
-        elif code == BACKSLASH:
-            while at + 1 < end and text[at + 1] == text[at]:
-                at += 1
-            escaped = text[at + 1] if at + 1 < end else np.uint8(0)
-            if escaped == 110:  # n
-                commented = False
-            if escaped == 110 or escaped == 114 or escaped == 116:  # n, r, t
-                at += 1
-            elif escaped == 117 and at + 5 < end and IS_HEXADECIMAL[text[at + 2 : at + 6]].all():  # u and four digits
-                at += 5
-        at += 1
-    return end, end, word_hash, commented
-
-
-@numba.njit(nogil=True, cache=True)
-def split_words(text):
-    """Spans (words, 2), hashes and comment marks of all words of one text."""
-    spans = np.empty((len(text), 2), np.int64)
-    hashes = np.empty(len(text), np.uint64)
-    comments = np.empty(len(text), np.bool_)
-    count = 0
-    at, commented = 0, False
-    while True:
-        start, at, word_hash, commented = next_word(text, at, len(text), commented)
-        if start == at:
-            return spans[:count].copy(), hashes[:count].copy(), comments[:count].copy()
-        spans[count, 0], spans[count, 1], hashes[count], comments[count] = start, at, word_hash, commented
-        count += 1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -301,34 +221,22 @@ def fill_slots(hashes, size):
 
 
 @numba.njit(nogil=True, cache=True)
-def find_gram(window_hash, text, window, oldest, index):
-    """The n-gram whose words are those of the window, else -1; hashes alone are not trusted."""
+def find_gram(window_hash, window, oldest, index):
+    """The n-gram whose words are those of the window, else -1; its rolling hash alone is not trusted."""
     slot = slot_of(window_hash, index.slots)
     while index.slots[slot] >= 0:
         gram = index.slots[slot]
-        if index.hashes[gram] == window_hash and same_words(text, window, oldest, index.words, index.starts[gram]):
+        step = 0
+        while step < len(window) and window[(oldest + step) % len(window)] == index.words[gram, step]:
+            step += 1
+        if step == len(window):
             return gram
         slot = (slot + 1) & (len(index.slots) - 1)
     return -1
 
 
 @numba.njit(nogil=True, cache=True)
-def same_words(text, window, oldest, words, at):
-    """Whether the window's words, oldest first, are those that begin at words[at]."""
-    for step in range(len(window)):
-        start, end = window[(oldest + step) % len(window)]
-        for place in range(start, end):
-            if CODES[text[place]] != words[at]:
-                return False
-            at += 1
-        if words[at] != SPACE:
-            return False
-        at += 1
-    return True
-
-
-@numba.njit(nogil=True, cache=True)
-def match_passages(text, offsets, ngram, needed, index):
+def match_passages(text, offsets, ngram, needed, index, letters, forms):
     """For each row the reading of which it holds the largest share, if enough, else -1; and n-grams found.
 
     A row is read as all its words and, at once, as those outside comments. For each, a rolling hash of the
@@ -336,9 +244,9 @@ def match_passages(text, offsets, ngram, needed, index):
     """
     rows, slots, owners, owner_starts = len(offsets) - 1, index.slots, index.owners, index.owner_starts
     best, found = np.full(rows, -1, np.int32), np.zeros(rows, np.int32)
-    gram_row = np.full(len(index.hashes), -1, np.int64)
+    gram_row = np.full(len(index.words), -1, np.int64)
     counts, touched = np.zeros(len(index.totals), np.int32), np.empty(len(index.totals), np.int32)
-    spans, hashes = np.zeros((2, ngram, 2), np.int64), np.zeros((2, ngram), np.uint64)
+    hashes = np.zeros((2, ngram), np.uint64)
     rolling, seen = np.zeros(2, np.uint64), np.zeros(2, np.int64)
     leaving = np.uint64(1)
     for _ in range(ngram):
@@ -347,8 +255,8 @@ def match_passages(text, offsets, ngram, needed, index):
         hashes[:], rolling[:], seen[:] = 0, 0, 0
         at, end, commented, touches, last_comment = offsets[row], offsets[row + 1], False, 0, -1
         while True:
-            start, at, word_hash, commented = next_word(text, at, end, commented)
-            if start == at:
+            at, word_hash, commented = next_word(text, at, end, commented, letters, forms)
+            if at < 0:
                 break
             if commented:
                 last_comment = seen[0]
@@ -357,12 +265,11 @@ def match_passages(text, offsets, ngram, needed, index):
                 gone = hashes[reading, place]
                 rolling[reading] = rolling[reading] * ROLL + word_hash - gone * leaving
                 hashes[reading, place] = word_hash
-                spans[reading, place, 0], spans[reading, place, 1] = start, at
                 seen[reading] += 1
                 same_window = reading == 1 and (last_comment < 0 or seen[0] - last_comment > ngram)
                 if seen[reading] < ngram or same_window or slots[slot_of(rolling[reading], slots)] < 0:
                     continue
-                gram = find_gram(rolling[reading], text, spans[reading], place + 1, index)
+                gram = find_gram(rolling[reading], hashes[reading], place + 1, index)
                 if gram < 0 or gram_row[gram] == row:
                     continue
                 gram_row[gram] = row
