@@ -19,6 +19,7 @@ from jobs.curate import curation
 from jobs.demo import demo
 from jobs.estimate import told
 from jobs.export_tokens import EXPORTS
+from jobs.places import LOCATION
 from jobs.progress import TEXT, progress
 from jobs.recipe import RecipeError, load_recipe
 from jobs.report import write_report
@@ -45,8 +46,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("recipe", required=False)
-@click.option("--out", help="Where datasets go: a path, gs://… or s3://…  [default: out/RECIPE]")
+@click.argument("recipe", type=LOCATION, required=False)
+@click.option("--out", type=LOCATION, help="Where datasets go: a path, gs://… or s3://…  [default: out/RECIPE]")
 @click.option("--engine", type=click.Choice(["beam", "inline", "ray"]), help="Overrides engine.kind.")
 @click.option("--runner", help="Overrides engine.runner: DirectRunner, DataflowRunner, …")
 @click.option("--address", help="Overrides engine.address: a running Ray cluster, auto or host:port.")
@@ -134,7 +135,7 @@ def _print_result(store: Store, summary: dict) -> None:
 
 
 @cli.command()
-@click.argument("recipe", required=False)
+@click.argument("recipe", type=LOCATION, required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as JSON, to diff.")
 def plan(recipe: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -161,7 +162,7 @@ def _print_plan(made: Plan, cores: int) -> None:
 
 
 @cli.command()
-@click.argument("out")
+@click.argument("out", type=LOCATION)
 def status(out: str) -> None:
     """Tells how far the run in OUT is, wherever it runs."""
     for step in progress(Store(out)):
@@ -170,7 +171,7 @@ def status(out: str) -> None:
 
 
 @cli.command("why")
-@click.argument("out")
+@click.argument("out", type=LOCATION)
 @click.argument("file", metavar="REPO/PATH", required=False)
 @click.option("--token", type=(int, int), metavar="BLOCK OFFSET", help="The file that this token of tokens/ is from.")
 @click.option("--text", "of_text", is_flag=True, help="With --token: of text_tokens/.")
@@ -212,9 +213,9 @@ def _fates_of_token(store: Store, block: int, offset: int, kind: str) -> list[di
 
 
 @cli.command("export-tokens")
-@click.argument("run_out", metavar="OUT")
+@click.argument("run_out", type=LOCATION, metavar="OUT")
 @click.option("--format", "format_", type=click.Choice(list(EXPORTS)), required=True)
-@click.option("--out", "target", required=True, help="Where the files go: a path, gs://… or s3://…")
+@click.option("--out", "target", type=LOCATION, required=True, help="Where the files go: a path, gs://… or s3://…")
 @click.option("--text", "of_text", is_flag=True, help="Those of OUT/text_tokens.")
 def export_tokens(run_out: str, format_: str, target: str, of_text: bool) -> None:
     """Writes the blocks of OUT/tokens as Megatron's indexed dataset or as MosaicML's MDS."""
@@ -224,7 +225,7 @@ def export_tokens(run_out: str, format_: str, target: str, of_text: bool) -> Non
 
 
 @cli.command()
-@click.argument("out")
+@click.argument("out", type=LOCATION)
 def report(out: str) -> None:
     """Writes the web page about the run in OUT and the attribution of its corpus, and tells where the page is."""
     store = Store(out)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobs.places import LOCAL
 from jobs.training.conversation import pieces
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ END_OF_TURN = "<|endoftext|>"
 
 
 @click.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="A CodeGen model.")
+@click.option("--checkpoint", type=LOCAL, required=True, help="A CodeGen model.")
 @click.option("--host", default="127.0.0.1", help="[127.0.0.1: this machine alone]")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, help="[7860]")
 def demo(checkpoint: Path, host: str, port: int) -> None:

@@ -16,6 +16,7 @@ from jobs.recipe_sources import (
     Block,
     GitSource,
     JsonlSource,
+    Location,
     ParquetSource,
     SourceBlock,
     TextSource,
@@ -31,7 +32,7 @@ class GhArchiveEvents(Block):
     """Hours of GH Archive (2024-01-01-0.json.gz, …): stars, forks and age of the files' repositories."""
 
     kind: Literal["gharchive"]
-    uri: str
+    uri: Location
 
 
 class PopularityBlock(Block):
@@ -71,7 +72,7 @@ class LicenseBlock(Block):
     enabled: bool = True
     keep: list[str] = ["permissive"]
     incomplete: Literal["unknown", "as_read"] = "unknown"
-    against: list[str] = []
+    against: list[Location] = []
 
     @field_validator("keep")
     @classmethod
@@ -137,7 +138,7 @@ class DedupBlock(Block):
     exact: ExactBlock = ExactBlock()
     near: NearBlock = NearBlock()
     repositories: RepositoriesBlock = RepositoriesBlock()
-    against: list[str] = []
+    against: list[Location] = []
 
     @model_validator(mode="after")
     def _possible(self) -> "DedupBlock":
@@ -166,7 +167,7 @@ class DecontaminateBlock(Block):
     """Benchmarks kept out: `humaneval`, or paths of JSONL files with prompts and solutions."""
 
     enabled: bool = True
-    benchmarks: list[str] = ["humaneval"]
+    benchmarks: list[Location] = ["humaneval"]
 
 
 class TextBlock(Block):
@@ -210,7 +211,7 @@ class TokenizeBlock(Block):
     """
 
     enabled: bool = True
-    tokenizer: str | None = None
+    tokenizer: Location | None = None
     vocab_size: int = Field(default=50257, ge=300, le=1 << 20)
     block: int = Field(default=2048, ge=8, le=1 << 20)
     sample_bytes: int = Field(default=32 << 20, gt=0)
@@ -234,7 +235,7 @@ class DialogueBlock(Block):
     max_turns: int = Field(default=8, ge=1)
     min_lines: int = Field(default=3, ge=1)
     max_chars: int = Field(default=8192, ge=64)
-    files: list[str] = []
+    files: list[Location] = []
 
 
 class OutputBlock(Block):
@@ -357,13 +358,16 @@ class Recipe(Block):
 
         Addresses are without login and options.
         """
-        told, tokenizer = json.loads(self.model_dump_json(exclude={"engine", "failures"})), self.tokenize.tokenizer
-        for source in told["sources"] + told["tokenize"]["text"]["sources"]:
-            source |= {"uri": shown(source["uri"])} if "uri" in source else {}
-        told["tokenize"]["tokenizer"] = tokenizer and shown(tokenizer)
-        for block in ("dedup", "license"):
-            told[block]["against"] = [shown(location) for location in told[block]["against"]]
-        return told
+        return _shown(json.loads(self.model_dump_json(exclude={"engine", "failures"})))
+
+
+def _shown(value: Any) -> Any:
+    """A recipe's data, with its addresses as they may be shown."""
+    if isinstance(value, dict):
+        return {key: _shown(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shown(inner) for inner in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:

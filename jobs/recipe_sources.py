@@ -4,9 +4,13 @@ import re
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.locations import expanded
 from pipeline.sources.bigquery import is_emulator
+
+Location = Annotated[str, AfterValidator(expanded)]
+"""A path or an address of the recipe's."""
 
 
 class Block(BaseModel):
@@ -23,21 +27,21 @@ class ArchiveSource(Block):
     """Archives (tar, tar.gz, tar.bz2, tar.xz, tar.zst, zip), each a repository."""
 
     kind: Literal["archive"]
-    uri: str
+    uri: Location
 
 
 class DirectorySource(Block):
     """Folders, each a repository."""
 
     kind: Literal["directory"]
-    uri: str
+    uri: Location
 
 
 class GitSource(Block):
     """Git repositories, read at `revision` or the default branch; with `since` only what changed from that day on."""
 
     kind: Literal["git"]
-    uri: str
+    uri: Location
     revision: str | None = None
     since: date | None = None
 
@@ -46,7 +50,7 @@ class ParquetSource(Block):
     """Parquet files with a row per file."""
 
     kind: Literal["parquet"]
-    uri: str
+    uri: Location
     columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
 
 
@@ -54,7 +58,7 @@ class JsonlSource(Block):
     """JSON Lines with an object per file."""
 
     kind: Literal["jsonl"]
-    uri: str
+    uri: Location
     columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
 
 

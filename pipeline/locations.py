@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
@@ -30,6 +30,20 @@ LOGIN = re.compile(r"^[^@]*:[^@]*@")
 
 class LocationError(ValueError):
     """An address that leads to no file system, in one line that names it and the mend."""
+
+
+def expanded(location: str) -> str:
+    """A location as a person writes it, as a path or an address: `~` is the home folder, `file://` this machine.
+
+    Raises LocationError for a file:// address of another machine.
+    """
+    if location[:6].lower() == "file:/":
+        path = unquote(location[5:])
+        host, slash, rest = path.removeprefix("//").partition("/") if path.startswith("//") else ("", "", path)
+        if host.lower() not in ("", "localhost", ".", "..") and not host.startswith("~"):
+            raise LocationError(f"{location}: {host} is another machine; write file:///folder/file, with three slashes")
+        location = f"{host}{slash}{rest}" if host[:1] in (".", "~") else f"/{rest.lstrip('/')}"
+    return os.path.expanduser(location)
 
 
 def is_address(location: str) -> bool:

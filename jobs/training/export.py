@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from jobs.places import LOCAL
 from jobs.training.commands import TOKENIZER_FILES
 
 
 @click.command("export")
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="A CodeGen model.")
+@click.option("--checkpoint", type=LOCAL, required=True, help="A CodeGen model.")
 @click.option("--int8", is_flag=True, required=True, help="Weights of 8 bits, one scale for each row; the only kind.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the smaller model goes.")
+@click.option("--out", type=LOCAL, required=True, help="Where the smaller model goes.")
 @click.option("--tokens", "count", type=click.IntRange(min=2), default=32, help="Drawn to measure the speed.  [32]")
 def export(checkpoint: Path, int8: bool, out: Path, count: int) -> None:
     """Writes a model with 8-bit weights, which transformers opens, and tells size and time a token of both."""

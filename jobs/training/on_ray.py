@@ -18,7 +18,7 @@ def train_on_ray(command: Callable[..., None], given: dict[str, Any], workers: i
     `address` is a running cluster's, `auto` or host:port; else one is started here, on loopback, and ended. All paths
     must mean the same on all nodes. Raises TrainingError where a rank fails.
     """
-    places = {name: Path(value).resolve() if isinstance(value, Path) else value for name, value in given.items()}
+    places = {name: _resolved(value) for name, value in given.items()}
     with cluster(address, workers):
         import ray
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
@@ -37,6 +37,12 @@ def train_on_ray(command: Callable[..., None], given: dict[str, Any], workers: i
     for evaluation in json.loads((places["out"] / "training.json").read_text())["evaluations"]:
         held_out = ", ".join(f"{name} {value:.4f}" for name, value in evaluation["held_out"].items())
         click.echo(f"step {evaluation['step']}: loss {evaluation['loss']:.4f}; held out: {held_out}")
+
+
+def _resolved(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_resolved, value))
+    return value.resolve() if isinstance(value, Path) else value
 
 
 def _rank(command: Callable[..., None], given: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ FILE_OVERHEAD = 512
 
 @dataclass(frozen=True)
 class DirectorySource:
-    """Folders that match `uri`, a local path or a pattern such as ``projects/*``. Links are not followed."""
+    """Folders that match `uri`, a local path or a pattern such as ``projects/*``. Links in them are not followed."""
 
     uri: str
 
@@ -44,8 +44,9 @@ class DirectorySource:
             if place.uri == self.uri.rstrip("/"):
                 _check_readable(place)
             origin = Origin(f"directory:{place.uri}", place.name)
-            for piece in pieces(walk(place.path, VERSION_CONTROL), target, limits):
-                yield FolderPart(place.path, VERSION_CONTROL, origin, piece)
+            folder = os.path.realpath(place.path)  # which may be named by a link
+            for piece in pieces(walk(folder, VERSION_CONTROL), target, limits):
+                yield FolderPart(folder, VERSION_CONTROL, origin, piece)
 
 
 def _check_readable(place: Place) -> None:

@@ -132,7 +132,7 @@ def _first_wild(parts: list[str], address: re.Match[str] | None) -> int:
     for index, part in enumerate(parts):
         if re.search(r"[*?[]", part):
             path = "/".join(parts[: index + 1])
-            if not (_is_remote_path(_store(address, path)) if address else os.path.exists(os.path.expanduser(path))):
+            if not (_is_remote_path(_store(address, path)) if address else os.path.exists(path)):
                 return index
     return len(parts)
 
@@ -169,7 +169,7 @@ def _matches(name: list[str], pattern: list[str]) -> bool:
 
 
 def _local(fixed: str, pattern: list[str]) -> Iterator[tuple[Place, bool]]:
-    root = os.path.abspath(os.path.expanduser(fixed))
+    root = os.path.abspath(fixed)
 
     def place(path: str, name: str, shown: str) -> tuple[Place, bool]:
         status = os.stat(path)
