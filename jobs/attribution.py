@@ -5,6 +5,7 @@ programs, `report/NOTICE.txt` for people.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 from typing import IO, Any
@@ -135,7 +136,7 @@ def _holders(store: Store, kept: dict[str, int]) -> tuple[Holders, dict[str, int
             continue
         names = holders.setdefault(repo, {})
         for holder in copyright_holders(text):
-            key = "".join(filter(str.isalnum, holder)).casefold()
+            key = "".join(one for one in holder if unicodedata.category(one)[0] in "LMN").casefold()
             if key in names or len(names) < MOST_HOLDERS:
                 names.setdefault(key, holder)
             else:

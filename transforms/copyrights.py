@@ -15,14 +15,15 @@ LONGEST_NAME = 200
 
 _YEAR = r"(?:19|20)\d[\dx]"
 _SIGN = r"(?:\(c\)|©|&copy;)"
-# A tag, a sign or a year makes a statement; the bare word does so only at a line's start, before a capital letter.
+# A tag, a sign or a year makes a statement; the bare word does so only at a line's start, before a capital letter,
+# or a letter of a script that has none.
 _STATEMENT = re2.compile(
     (
         r"SPDX-(?:File|Snippet)CopyrightText:"
         rf"|(?i:copyright[ \t:,]*{_SIGN}|{_SIGN}[ \t]*copyright)"
         rf"|(?i:copyright[ \t:,]*|\(c\)[ \t]*){_YEAR}"
         r"|©|&copy;"
-        r"|(?m:^)[^\w\n]{0,20}(?:Copyright|COPYRIGHT)[ \t:]+(?:by[ \t]+)?[A-Z]"
+        r"|(?m:^)[^\w\n]{0,20}(?:Copyright|COPYRIGHT)[ \t:]+(?:by[ \t]+)?[\p{Lu}\p{Lo}]"
     ).encode()
 )
 _OPENING = re.compile(rf"\W{{0,9}}(?:(?:SPDX-\w+:|copyright\b|{_SIGN})[\s:,]*)+", re.I)

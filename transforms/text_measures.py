@@ -18,6 +18,7 @@ import re2
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
+from transforms import characters
 from transforms.buffers import string_buffers
 
 TEXT_COLUMNS = pa.schema(
@@ -107,14 +108,13 @@ LINES, LINE_ENDINGS, LONGEST_LINE, CHARACTERS, LETTERS, LETTERS_AND_DIGITS, DIGI
 
 @cache
 def code_point_classes() -> np.ndarray:
-    """For each Unicode code point (uint8): bit `LETTER` by `str.isalpha`, bit `WORD` by `str.isalnum`.
+    """For each Unicode code point (uint8): bit `LETTER` for letters, bit `WORD` for letters and numbers.
 
-    These are the tests in the papers' own code; the tables are those of the running Python's Unicode version.
+    That is what `str.isalpha` and `str.isalnum` tell, the tests in the papers' own code, of one Unicode version.
     """
-    points = [chr(point) for point in range(0x110000)]
-    letters = np.fromiter(map(str.isalpha, points), np.uint8, len(points))
-    words = np.fromiter(map(str.isalnum, points), np.uint8, len(points))
-    return letters * LETTER | words * WORD
+    kind_of = characters.kinds()
+    letters = (kind_of == characters.LETTER) | (kind_of == characters.IDEOGRAPH)
+    return letters * LETTER | (letters | (kind_of == characters.NUMBER)) * WORD
 
 
 @numba.njit(nogil=True, cache=True)
@@ -191,18 +191,12 @@ def count_beyond_ascii(text: np.ndarray, classes: np.ndarray, counts: np.ndarray
     size = len(text)
     i = 0
     while i < size:
-        lead = text[i]
-        if lead < 0xC0:
+        if text[i] < 0x80:
             i += 1
             continue
-        width = 2 + (lead >= 0xE0) + (lead >= 0xF0)
-        point = np.int64(lead) & (0x7F >> width)
-        for k in range(i + 1, min(i + width, size)):
-            point = point << 6 | text[k] & 0x3F
-        if point < len(classes):
-            counts[LETTERS] += (classes[point] & LETTER) != 0
-            counts[LETTERS_AND_DIGITS] += (classes[point] & WORD) != 0
-        i += width
+        point, i = characters.read_character(text, i, size)
+        counts[LETTERS] += (classes[point] & LETTER) != 0
+        counts[LETTERS_AND_DIGITS] += (classes[point] & WORD) != 0
 
 
 @numba.njit(cache=True, inline="always")
