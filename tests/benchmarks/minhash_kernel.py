@@ -5,7 +5,6 @@ the peers get a twentieth of them. datasketch's signatures must be ours.
 """
 
 import random
-import re
 import sys
 import sysconfig
 import time
@@ -17,9 +16,9 @@ import datasketch
 import numpy as np
 import pyarrow as pa
 
+from tests.words import shingles
 from transforms.minhash import MinHash, ShingleSets, signatures_of
 
-TOKEN = re.compile(r"[A-Za-z0-9_]+")
 ENDINGS = {
     ".py",
     ".pyi",
@@ -53,11 +52,6 @@ def environment_texts(megabytes: int) -> list[str]:
             texts.append(data.decode(errors="replace"))
             left -= len(data)
     return texts
-
-
-def shingles(text: str) -> set[str]:
-    tokens = TOKEN.findall(text)
-    return {" ".join(tokens[start : start + 5]) for start in range(len(tokens) - 4)}
 
 
 def with_datasketch(text: str) -> np.ndarray:

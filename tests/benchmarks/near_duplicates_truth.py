@@ -3,8 +3,9 @@
     python -m tests.benchmarks.near_duplicates_truth [FOLDER] [--files 10000]
 
 Curates a seeded choice of a folder's source files (by default the running environment's packages; the first folder
-below it is the repository), nothing switched on but deduplication, and compares all pairs. Then judges the same files
-with other bands. Contents of fewer than ten shingles have no signature and are told apart; exact copies are left out.
+below it is the repository), nothing switched on but deduplication, and compares all pairs by shingles that plain Python
+makes, of tokens as defined for any script. Then judges the same files with other bands. Contents of fewer than ten
+shingles have no signature and are told apart; exact copies are left out.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from jobs.run import run
 from pipeline.sources.rows import content_id
 from pipeline.storage import Store
 from tests.benchmarks.near_duplicates_peers import near_duplicates, texts_below
+from tests.words import shingles
 from transforms.clusters import optimal_bands
 from transforms.language import Language
-from transforms.minhash import MinHash, ShingleSets
+from transforms.minhash import MinHash
 
 THRESHOLD = 0.7
 SURELY = THRESHOLD + 0.05
@@ -68,10 +70,10 @@ class Truth:
 
     @staticmethod
     def of(files: pa.Table) -> "Truth":
-        sets = ShingleSets().load()(files.combine_chunks().to_batches()[0]).column(0)
-        bounds, hashes = sets.offsets.to_numpy(), sets.values.to_numpy()
-        sizes = np.diff(bounds)
-        columns, values = np.unique(hashes, return_inverse=True)
+        sets = [list(map(hash, shingles(text))) for text in files.column("content").to_pylist()]
+        sizes = np.array([len(found) for found in sets])
+        bounds = np.cumsum([0, *sizes])
+        columns, values = np.unique(np.fromiter(chain.from_iterable(sets), np.int64, bounds[-1]), return_inverse=True)
         matrix = csr_matrix((np.ones(len(values), np.int32), values, bounds), (len(sizes), len(columns)))
         across = matrix.T.tocsr()
         is_first = np.zeros(len(sizes), bool)
