@@ -11,10 +11,11 @@ kernels (200 files go ahead) are not timed. Peak memory is of the whole process;
 clock started. A peer that is missing is skipped.
 
 Everybody gets 5-grams of the same tokens (the peers of ASCII words alone) and a threshold of 0.7; texts of fewer than
-10 shingles are left out, except by datatrove. datasketch: 256 permutations, 36 bands of 7. rensa: 256 permutations, as its manual deduplicates
-(`RMinHashDeduplicator`), and in batches by its matrices (`RMinHashLSH`, 32 bands of 8). datatrove: its four stages, 36
-buckets of 7 hashes, with our tokens and with its own (spaCy's English). None of them measures exact similarities; we
-do. What is found counts in different ways: exact copies of short texts too (ours), both files of a pair (matrices).
+10 shingles are left out, except by datatrove. datasketch: 256 permutations, 36 bands of 7. rensa: 256 permutations, as
+its manual deduplicates (`RMinHashDeduplicator`), and in batches by its matrices (`RMinHashLSH`, 32 bands of 8).
+datatrove: its four stages, 36 buckets of 7 hashes, with our tokens and with its own (spaCy's English). None of them
+measures exact similarities; we do. What is found counts in different ways: exact copies of short texts too (ours),
+both files of a pair (matrices).
 """
 
 import argparse
