@@ -105,18 +105,6 @@ def test_names_are_made_printable(tmp_path):
     assert [row["path"] for row in rows(DirectorySource(str(tmp_path / "p")))] == ["caf\\xe9\\x1b[31m"]
 
 
-def test_zip_names_in_utf8_without_the_flag(tmp_path):
-    data = zip_bytes({"naïve.py": b"x"})
-    flagged = data.replace(b"\x00\x08\x08\x00", b"\x00\x00\x08\x00")
-    for central in range(len(data)):
-        if flagged[central : central + 4] == b"PK\x01\x02":
-            flagged = flagged[: central + 9] + b"\x00" + flagged[central + 10 :]
-    for local in range(len(data)):
-        if flagged[local : local + 4] == b"PK\x03\x04":
-            flagged = flagged[: local + 7] + b"\x00" + flagged[local + 8 :]
-    assert [row["path"] for row in archive_rows(tmp_path, flagged)] == ["naïve.py"]
-
-
 def test_links_and_devices_are_no_files(tmp_path):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -148,22 +136,6 @@ def test_links_and_devices_are_no_files(tmp_path):
     (folder / "passwd").symlink_to("/etc/passwd")
     found = rows(DirectorySource(str(folder)))
     assert details(found) == {"fifo": "fifo", "passwd": "symlink", "up": "symlink"}
-
-
-def test_sparse_files_do_not_grow(tmp_path):
-    for format in ("1.0", "0.1", "0.0"):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            info = tarfile.TarInfo("t/sparse")
-            major, minor = format.split(".")
-            info.pax_headers = {
-                "GNU.sparse.major": major,
-                "GNU.sparse.minor": minor,
-                "GNU.sparse.realsize": "1" + "0" * 15,
-            }
-            archive.addfile(info)
-            archive.addfile(tarfile.TarInfo("t/next"))
-        assert details(archive_rows(tmp_path, buffer.getvalue())) == {"sparse": "sparse file", "next": None}
 
 
 def test_empty_archives_say_so(tmp_path):
@@ -217,19 +189,6 @@ def test_of_a_truncated_tar_what_can_be_read_is_kept(tmp_path, whole):
     assert len(archive_rows(tmp_path, whole)) == 40
 
 
-def test_truncation_between_two_members_is_noticed(tmp_path):
-    found = archive_rows(tmp_path, tar_bytes(FILES)[: 1536 * 2])
-    assert [row["input_reason"] for row in found] == [None, None, "input.corrupt_archive"]
-
-
-def test_a_damaged_header_does_not_end_an_archive_silently(tmp_path):
-    data = bytearray(tar_bytes(FILES))
-    data[1536 * 3 + 5] ^= 1
-    found = archive_rows(tmp_path, bytes(data))
-    assert [row["input_reason"] for row in found] == [None, None, None, "input.corrupt_archive"]
-    assert found[-1]["input_detail"] == f"damaged tar header at byte {1536 * 3}"
-
-
 def test_a_wrong_checksum_at_the_very_end_is_noticed(tmp_path):
     data = bytearray(tar_bytes(FILES, "w:gz"))
     data[-6] ^= 1
@@ -243,45 +202,6 @@ def test_what_is_no_archive_has_one_row(tmp_path, data):
     for name in ("x.tar.gz", "x.zip", "x"):
         found = archive_rows(tmp_path, data, name=name)
         assert [(row["path"], row["input_reason"]) for row in found] == [("", "input.corrupt_archive")]
-
-
-def test_one_bad_member_of_a_zip_does_not_hide_the_others(tmp_path):
-    data = bytearray(zip_bytes({"t/a": b"a" * 50, "t/b": b"b" * 50, "t/c": b"c" * 50}))
-    data[data.index(b"t/b") + 4] ^= 0xFF
-    found = archive_rows(tmp_path, bytes(data))
-    assert reasons(found) == {"a": None, "b": "input.unreadable", "c": None}
-
-
-def test_a_member_of_a_zip_without_a_name_hides_none_of_the_others(tmp_path):
-    data = zip_bytes({"t/a": b"a", "x": b"nameless", "t/b": b"b"})
-    central = data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02"))
-    start = data.rindex(b"x", central, central + 47)
-    nameless = data[: central + 28] + b"\0\0" + data[central + 30 : start] + data[start + 1 :]
-    end = nameless.rindex(b"PK\x05\x06")
-    size = int.from_bytes(nameless[end + 12 : end + 16], "little") - 1
-    found = archive_rows(tmp_path, nameless[: end + 12] + size.to_bytes(4, "little") + nameless[end + 16 :])
-    assert reasons(found) == {"t/a": None, "": "input.unreadable", "t/b": None}
-
-
-def test_encrypted_and_unknown_compression(tmp_path):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("t/lzma", "x", zipfile.ZIP_LZMA)
-        archive.writestr("t/plain", "x")
-    data = bytearray(buffer.getvalue())
-    data[data.rindex(b"PK\x01\x02") + 8] |= 1
-    assert details(archive_rows(tmp_path, bytes(data))) == {
-        "lzma": "zip compression method 14",
-        "plain": "encrypted",
-    }
-
-
-@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"6 a=b\n0 c=d\n", b"00000000000000000000 a=b\n"])
-def test_a_pax_record_that_claims_no_length_ends(tmp_path, records):
-    info = tarfile.TarInfo("t/x")
-    info.type, info.size = tarfile.XHDTYPE, len(records)
-    data = info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tar_bytes({"t/a": b"text"})
-    assert details(archive_rows(tmp_path, data)) == {"": "damaged pax header"}
 
 
 # Bombs
@@ -302,39 +222,6 @@ def test_a_compressed_tar_that_grows_too_much_is_left(tmp_path):
     found = archive_rows(tmp_path, tar_bytes(FILES | {"top/z": random.Random(0).randbytes(1 << 18)}, "w:gz"), bounded)
     assert len(found) == 41
     assert found[-1]["input_reason"] == "input.bomb"
-
-
-def test_a_zip_that_grows_too_much_is_left(tmp_path):
-    text = b"x" * 1_000_000
-    found = archive_rows(tmp_path, zip_bytes({f"t/{i:02}": text for i in range(40)}), Limits())
-    assert 8 <= len(found) - 1 < 20
-    assert reasons(found)[""] == "input.bomb"
-
-
-def test_a_zip_that_lies_about_a_size_is_read_no_further_than_it_says(tmp_path):
-    data = bytearray(zip_bytes({"t/a": bytes((64 << 20) + 4321), "t/b": b"fine"}))
-    size = ((64 << 20) + 4321).to_bytes(4, "little")
-    while (at := data.find(size)) >= 0:
-        data[at : at + 4] = (100).to_bytes(4, "little")
-    archive_rows(tmp_path, zip_bytes({"t/a": b"imports what rows need"}))
-    tracemalloc.start()
-    found = archive_rows(tmp_path, bytes(data))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert reasons(found) == {"a": "input.unreadable", "b": None}
-    assert peak < 8 << 20
-
-
-def test_tar_headers_cannot_ask_for_memory(tmp_path):
-    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE):
-        info = tarfile.TarInfo("t/x")
-        info.type, info.size = kind, 1 << 60
-        found = archive_rows(tmp_path, info.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
-        assert found[-1]["input_reason"] == "input.corrupt_archive"
-    info = tarfile.TarInfo("t/x")
-    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
-    block = info.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")
-    assert reasons(archive_rows(tmp_path, block * 20_000)) == {"": "input.corrupt_archive"}
 
 
 # Folders and tables

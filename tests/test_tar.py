@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.sources import archive
 from pipeline.sources.archive import ArchiveSource
+from tests.test_hostile_inputs import FILES, archive_rows, details, reasons
 from tests.test_sources import in_any_order, rows, tar_bytes, write, zstd_bytes
 
 END = bytes(1024)
@@ -311,3 +312,55 @@ def test_an_archive_grows_by_appending(tmp_path):
     with tarfile.open(fileobj=buffer, mode="a") as more:
         more.addfile(tarfile.TarInfo("p/c"))
     assert read(tmp_path, buffer.getvalue()) == {"a.py": "a;\n", "c": "input.empty"}
+
+
+# Damage
+
+
+def test_sparse_files_do_not_grow(tmp_path):
+    for format in ("1.0", "0.1", "0.0"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            info = tarfile.TarInfo("t/sparse")
+            major, minor = format.split(".")
+            info.pax_headers = {
+                "GNU.sparse.major": major,
+                "GNU.sparse.minor": minor,
+                "GNU.sparse.realsize": "1" + "0" * 15,
+            }
+            archive.addfile(info)
+            archive.addfile(tarfile.TarInfo("t/next"))
+        assert details(archive_rows(tmp_path, buffer.getvalue())) == {"sparse": "sparse file", "next": None}
+
+
+def test_truncation_between_two_members_is_noticed(tmp_path):
+    found = archive_rows(tmp_path, tar_bytes(FILES)[: 1536 * 2])
+    assert [row["input_reason"] for row in found] == [None, None, "input.corrupt_archive"]
+
+
+def test_a_damaged_header_does_not_end_an_archive_silently(tmp_path):
+    data = bytearray(tar_bytes(FILES))
+    data[1536 * 3 + 5] ^= 1
+    found = archive_rows(tmp_path, bytes(data))
+    assert [row["input_reason"] for row in found] == [None, None, None, "input.corrupt_archive"]
+    assert found[-1]["input_detail"] == f"damaged tar header at byte {1536 * 3}"
+
+
+@pytest.mark.parametrize("records", [b"0 a=b\n", b"1 a=b\n", b"6 a=b\n0 c=d\n", b"00000000000000000000 a=b\n"])
+def test_a_pax_record_that_claims_no_length_ends(tmp_path, records):
+    info = tarfile.TarInfo("t/x")
+    info.type, info.size = tarfile.XHDTYPE, len(records)
+    data = info.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tar_bytes({"t/a": b"text"})
+    assert details(archive_rows(tmp_path, data)) == {"": "damaged pax header"}
+
+
+def test_tar_headers_cannot_ask_for_memory(tmp_path):
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE):
+        info = tarfile.TarInfo("t/x")
+        info.type, info.size = kind, 1 << 60
+        found = archive_rows(tmp_path, info.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
+        assert found[-1]["input_reason"] == "input.corrupt_archive"
+    info = tarfile.TarInfo("t/x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    block = info.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")
+    assert reasons(archive_rows(tmp_path, block * 20_000)) == {"": "input.corrupt_archive"}

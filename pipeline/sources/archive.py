@@ -41,7 +41,8 @@ from pipeline.sources.streams import (
     bounded,
     compression,
 )
-from pipeline.sources.tar import members
+from pipeline.sources.tar import BLOCK, FOLDER_WITH_DATA, is_header, members
+from pipeline.sources.zip_ends import ZIP_MAGIC, beside
 from pipeline.sources.zip_names import member_names
 
 GROWTH = {
@@ -52,7 +53,6 @@ GROWTH = {
 }
 """Endings of archives, and how many bytes of source code a byte of such an archive usually holds."""
 ZIP_ENDINGS = (".zip", ".whl", ".egg", ".jar")
-ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
 SHARES = {
     ".tar": (1, 16),
@@ -130,11 +130,7 @@ class ArchivePart:
         try:
             open_file = _fetched(self.place)
             with open_file() as file:
-                head = file.read(MAGIC_BYTES) or b""
-            if not head:
-                raise Corrupt("is a file of 0 bytes")
-            named_zip = self.place.name.lower().endswith(ZIP_ENDINGS)
-            is_zip = head.startswith(ZIP_MAGIC) or (named_zip and not compression(head))
+                is_zip = _is_zip(file, self.place.name)
             yield from self._zip_rows(open_file, limits) if is_zip else self._tar_rows(open_file, limits)
         except Corrupt as error:
             yield from self._whole("input.corrupt_archive", str(error))
@@ -179,9 +175,10 @@ class ArchivePart:
             except ZIP_ERRORS as error:
                 raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
             named = zip(member_names(infos), infos, strict=True)
-            yield from self._info_rows(
-                archive, [(name, info) for name, info in named if not name.endswith("/")], limits
-            )
+            files = [(name, info) for name, info in named if info.file_size or not name.endswith("/")]
+            yield from self._info_rows(archive, files, limits)
+            if left_out := beside(buffered, self.place.size, infos):
+                raise LeftOut(left_out)
 
     def _info_rows(
         self, archive: zipfile.ZipFile, infos: list[tuple[str, zipfile.ZipInfo]], limits: Limits
@@ -200,6 +197,16 @@ class ArchivePart:
                 raise Bomb(f"grows to more than {bound} bytes")
             if share == self.share:
                 yield _zip_row(self.origin, top, archive, name, info, limits)
+
+
+def _is_zip(file: ByteFile, name: str) -> bool:
+    """Whether an archive is a zip, by its beginning or, where that belongs to no other archive, by its end or name."""
+    head = file.read(BLOCK) or b""
+    if not head:
+        raise Corrupt("is a file of 0 bytes")
+    if head.startswith(ZIP_MAGIC) or compression(head) or is_header(head):
+        return head.startswith(ZIP_MAGIC)
+    return name.lower().endswith(ZIP_ENDINGS) or zipfile.is_zipfile(file)
 
 
 def _member_row(
@@ -262,6 +269,7 @@ def _zip_row(
     origin: Origin, top: str, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, limits: Limits
 ) -> Row:
     mode = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
+    kind = FOLDER_WITH_DATA if name.endswith("/") else FILE_KINDS.get(mode, "file")
 
     def read(size: int) -> bytes:
         if info.flag_bits & ENCRYPTED:
@@ -274,7 +282,7 @@ def _zip_row(
             return file.read(size)
 
     try:
-        return _member_row(origin, top, name, FILE_KINDS.get(mode, "file"), info.file_size, limits, read)
+        return _member_row(origin, top, name, kind, info.file_size, limits, read)
     except (*ZIP_ERRORS, Corrupt) as error:
         path = member_path(name)[0].removeprefix(top)
         return failed_row(origin, path, info.file_size, "input.unreadable", reason(error))

@@ -32,6 +32,7 @@ NOT_REGULAR = {
 }
 REGULAR = (b"0", b"\0", b"7")
 FOLDERS = (b"5", b"D")
+FOLDER_WITH_DATA = "folder with data"
 WITHOUT_DATA = b"123456"
 EXTENDED = b"xXgLK"
 
@@ -181,7 +182,7 @@ def _kind(flag: bytes, name: bytes, size: int, records: dict[bytes, bytes]) -> s
     if flag in FOLDERS or (flag in REGULAR and name.endswith(b"/") and not size):
         return "folder"
     if flag in REGULAR and name.endswith(b"/"):
-        return "folder with data"
+        return FOLDER_WITH_DATA
     if flag in REGULAR:
         return "sparse file" if any(key.startswith(b"GNU.sparse.") for key in records) else "file"
     return NOT_REGULAR.get(flag) or f"tar type {ascii(flag)[2:-1]}"

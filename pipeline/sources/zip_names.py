@@ -6,12 +6,15 @@ some pages of East Asia the backslash's byte, 0x5C, is also the second one of a 
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 from charset_normalizer import from_bytes
 
 UTF8_NAME = 0x800
 """The flag that says so of a member's name."""
+UNICODE_PATH = 0x7075
+"""The extra field that holds a name in UTF-8."""
 FAT_AND_NTFS = (0, 6, 10, 14)
 """`create_system` of FAT, HPFS, NTFS and VFAT (APPNOTE 4.4.2)."""
 CODE_PAGES = ["cp437", "cp932", "gb18030", "big5"]
@@ -37,16 +40,26 @@ def member_names(infos: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 def _bytes(info: zipfile.ZipInfo) -> str | bytes:
     """A name as text or, where it is no UTF-8, as the bytes that zipfile took for code page 437."""
-    if info.flag_bits & UTF8_NAME or info.filename.isascii():
+    if info.flag_bits & UTF8_NAME:
         return info.filename
     try:
         name = info.filename.encode("cp437")
-    except UnicodeEncodeError:  # from the extra field that holds a name in Unicode
+    except UnicodeEncodeError:  # from the extra field, of which later releases of Python know
         return info.filename
     try:
-        return name.decode()
+        return _unicode_path(name, info.extra) or name.decode()
     except UnicodeDecodeError:
         return name
+
+
+def _unicode_path(name: bytes, extra: bytes) -> str | None:
+    """The name in Unicode that a member has beside the other one, if it still belongs to that one (APPNOTE 4.6.9)."""
+    while len(extra) >= 4:
+        kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == UNICODE_PATH and field[:1] == b"\1" and field[1:5] == zlib.crc32(name).to_bytes(4, "little"):
+            return field[5:].decode() or None
+    return None
 
 
 def _code_page(names: list[bytes]) -> str:
