@@ -225,7 +225,7 @@ def read(source: BigQuerySource, target: int = 4096) -> list[dict]:
 
 
 def test_a_query_gives_its_columns_under_our_names(emulator: Emulator, table: str) -> None:
-    source = BigQuerySource("payer", query=f"SELECT * FROM `{table}`;", columns=NAMED, **emulator.endpoints)
+    source = BigQuerySource("payer", query=f"SELECT * FROM `{table}`; -- all;\n", columns=NAMED, **emulator.endpoints)
     rows = read(source)
     assert len({row["path"] for row in rows}) == len(rows) == 100
     by_path = {row["path"]: row for row in rows}

@@ -27,6 +27,14 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 
 from pipeline.sources import Readable, Split, grouped
+from pipeline.sources.bigquery_sql import (
+    GITHUB_COLUMNS,
+    GITHUB_QUERY,
+    PRESETS,
+    STREAM,
+    in_streams,
+    statement,
+)
 from pipeline.sources.files import Interrupted, Place, SourceError, reason
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
@@ -41,8 +49,6 @@ from pipeline.sources.rows import (
 )
 from pipeline.sources.tables import DEFAULT_COLUMNS, Columns, count, one_line, table_row
 
-STREAM = "codesieve_stream"
-"""Column of a result: which stream a row belongs to."""
 STREAM_BYTES = 64 << 20
 """Bytes aimed at in a stream, whose rows are in memory while they are sorted."""
 DOLLARS_PER_TIB = 6.25
@@ -58,27 +64,6 @@ PAUSES = (0.2, 1, 2, 4, 8, 16)
 """Seconds before each new try of a broken stream; a try that gets a row starts them anew."""
 BLOCK_ROWS = 256
 
-PRESETS = {
-    "github_repos": ("files", "contents"),
-    "github_repos_sample": ("sample_files", "sample_contents"),
-}
-"""Tables of paths and of contents in Google's dataset github_repos; `licenses` and `sample_repos` serve both."""
-GITHUB_COLUMNS = ("repo", "path", "revision", "id", "mode", "size", "binary", "license", "stars", "content")
-GITHUB_QUERY = """\
-SELECT f.repo_name AS repo, f.path AS path, f.ref AS revision, f.id AS id, f.mode AS mode,
-  c.size AS size, c.binary AS `binary`, l.license AS license, r.stars AS stars, c.content AS content
-FROM `{dataset}.{files}` AS f
-LEFT JOIN `{dataset}.{contents}` AS c ON c.id = f.id
-LEFT JOIN (
-  SELECT repo_name, STRING_AGG(DISTINCT license, ' AND ' ORDER BY license) AS license
-  FROM `{dataset}.licenses` GROUP BY repo_name
-) AS l ON l.repo_name = f.repo_name
-LEFT JOIN (
-  SELECT repo_name, MAX(watch_count) AS stars FROM `{dataset}.sample_repos` GROUP BY repo_name
-) AS r ON r.repo_name = f.repo_name"""
-"""One row per repository, ref and path, whether or not its content is there; several paths may share a blob.
-
-GitHub calls watching what its pages call starring; the table knows the more popular repositories alone."""
 GITLINK = 0o160000
 """Mode of a submodule in a git tree."""
 
@@ -149,7 +134,7 @@ class BigQuerySource:
         columns = self._columns(asked.schema)
         size = asked.total_bytes_processed or 0
         streams = max(1, -(-size // max(min(target, STREAM_BYTES), 1)))
-        sql = _in_streams(self._sql, columns, streams)
+        sql = in_streams(self._sql, columns, streams)
         query = Query(service, sql, tables, asked.location or "US", size, self.max_bytes_billed)
         if query.bytes_billed > self.max_bytes_billed:
             raise SourceError(
@@ -167,7 +152,9 @@ class BigQuerySource:
         if self.preset:
             files, contents = PRESETS[self.preset]
             return GITHUB_QUERY.format(dataset=self.dataset, files=files, contents=contents)
-        return (self.query or "").strip().rstrip(";")
+        if not (sql := statement(self.query or "")):
+            raise SourceError(f"{self._shown}: it holds no statement; write a SELECT")
+        return sql
 
     @property
     def _shown(self) -> str:
@@ -436,16 +423,6 @@ def _github_row(origin: Origin, cells: dict[str, Any], limits: Limits) -> Row:
     if (found := content_id(content)) != name:
         return failed("input.altered", f"the bytes in the table have blob id {found}")
     return text_row(origin, path, content, limits)._replace(content_id=name)
-
-
-def _in_streams(sql: str, columns: tuple[tuple[str, str], ...], streams: int) -> str:
-    """A query with the column of streams: a hash of the file's name, or of its content where it has none."""
-    named = dict(columns)
-    keys = [named[value] for value in ("repo", "path", "revision") if value in named] if "path" in named else []
-    text = [f"IFNULL(CAST(t.`{key}` AS STRING), '')" for key in keys]
-    key = f"CONCAT({', '.join(text)})" if text else f"TO_HEX(SHA1(IFNULL(t.`{named['content']}`, '')))"
-    number = f"MOD(FARM_FINGERPRINT({key}) & 9223372036854775807, {streams})"
-    return f"SELECT t.*, {number} AS {STREAM} FROM (\n{sql}\n) AS t"
 
 
 def _states(client: Any, tables: Iterable[Any]) -> tuple[tuple[str, str], ...]:
