@@ -6,7 +6,7 @@ import json
 import lzma
 import re
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,6 +63,36 @@ def as_line_comments(text: str) -> str:
 @pytest.mark.parametrize("change", [one_line, commented, other_quotes, as_line_comments, json.dumps])
 def test_formatting_does_not_hide_a_copy(change):
     assert None not in found([change(prompt) for prompt in PROMPTS])
+
+
+def each_line(before: str, quote: Callable[[str], str] = str, behind: str = "") -> Callable[[str], str]:
+    return lambda text: "".join(
+        f"{before.format(number)}{quote(line)}{behind}\n" for number, line in enumerate(text.splitlines(), 1)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        each_line("{:4d}  "),
+        each_line("{}: "),
+        each_line(" {:03d} | "),
+        each_line("In [{}]: "),
+        each_line("> "),
+        each_line("+"),
+        each_line("print(", repr, ")"),
+        each_line("code += ", json.dumps),
+        each_line("    sb.append(", lambda line: json.dumps(line + "\n"), ");"),
+        each_line("lines[{}] = ", repr, ";"),
+        each_line("    ", json.dumps, ","),
+    ],
+)
+def test_what_stands_before_each_line_does_not_hide_a_copy(change):
+    details = found([change(prompt) for prompt in PROMPTS])
+    assert sum(detail is not None for detail in details) >= 163
+    names = [detail and detail.split(":")[0] for detail in found([change(text) for text in SOLUTIONS])]
+    assert sum(name is not None for name in names) >= 143
+    assert found(["words " * 40 + change(PROMPTS[7]) + "more words " * 40])[0].startswith("HumanEval/7 prompt")
 
 
 def test_comments_do_not_hide_a_solution():

@@ -115,6 +115,24 @@ def test_these_are_one_text(one: str, other: str) -> None:
     assert hashes_of(one) == hashes_of(other)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b", "1", "22", "日", "слово"]), min_size=1, max_size=5), min_size=1),
+    st.sampled_from(["{} ", "x = ", "print(", "{}: puts(", "日 "]),
+)
+def test_what_begins_every_line_is_left_out(lines: list[list[str]], before: str) -> None:
+    """And of each line as much as without it, but for the first."""
+    plain = [" ".join(line) for line in lines]
+    wrapped = [before.format(number) + line for number, line in enumerate(plain)]
+
+    def left(text: list[str]) -> list[int]:
+        data = np.frombuffer("\n\n".join(text).encode(), np.uint8)
+        hashes, _, repeated = word_hashes(data, *alphabet())
+        return hashes[~repeated].tolist()
+
+    assert left(wrapped) == hashes_of(before.format(0)) + left(plain)
+
+
 BROKEN = ("\\", "\\u", "\\ud83d", "\\ud83d\\", "\\ud83dx", "\\udc00", "\\Uffffffff", "\\x", "\\\\\\u12", "\\u00e9\\u00")
 
 

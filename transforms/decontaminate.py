@@ -5,16 +5,17 @@ of the benchmark (its JSON lines, its problems in an evaluation harness) and pub
 
 Both sides are read as words (`transforms.words`), of letters and digits of any script, folded, so that white space,
 quotes, punctuation and markup around a docstring do not count, nor do case, accents and how letters are encoded (Brown
-et al. 2020, GPT-3, appendix C, drops case and punctuation too). They are read twice, with and without line comments, so
-that a solution somebody has commented is still found.
+et al. 2020, GPT-3, appendix C, drops case and punctuation too). They are read three times: whole; without line
+comments, so that a solution somebody has commented is still found; and without what each line begins with as the line
+before does, so that line numbers and a statement around each line do not hide it.
 A file is contaminated where it holds enough of the n-grams of one prompt or of one solution:
 
 - n = 10 words, as in DeepSeek-Coder (Guo et al. 2024, section 2.4) and Qwen2.5-Coder; GPT-3 takes 13 words,
   PaLM (Chowdhery et al. 2022, section 8) 8.
 - A single shared n-gram would condemn idioms ("for i in range len x for j in range"), so a share is asked
   for, as in PaLM, which calls an example contaminated at 70% of its 8-grams. Here it is 50%, since one edited
-  word spoils ten n-grams of a short text. In 90,000 files of Python packages and of the standard library,
-  none of which holds HumanEval, the largest share was 31%.
+  word spoils ten n-grams of a short text. In 92,000 files of Python packages and of the standard library,
+  none of which holds HumanEval, the largest share was 39%.
 - A text with few n-grams must be there as a whole, and one that is shorter than an n-gram, such as
   `return x + y`, is no evidence at all: its prompt stands for it.
 
@@ -36,7 +37,7 @@ from schemas import json_lines
 from schemas.datasets import field
 from transforms import BatchFunction
 from transforms.buffers import string_buffers
-from transforms.words import alphabet, next_word, word_hashes
+from transforms.words import LINE_WORDS, alphabet, next_word, repeats, word_hashes
 
 PARTS = {
     "prompt": "prompt",
@@ -143,10 +144,10 @@ class Decontaminate:
 class PassageIndex(NamedTuple):
     """The distinct n-grams of all readings of all passages, in a hash table.
 
-    A reading is one passage with or without its line comments. Over readings: `passages` (which passage) and
-    `totals` (its distinct n-grams). Over n-grams: `words` (the hash of each of its words) and
-    `owners[owner_starts[gram]:owner_starts[gram + 1]]`, the readings that hold it. `slots`: n-grams by open
-    addressing, -1 where empty; its length is a power of two.
+    A reading is one passage, or what is left of it without line comments or without repeated beginnings of lines. Over
+    readings: `passages` (which passage) and `totals` (its distinct n-grams). Over n-grams: `words` (the hash of each of
+    its words) and `owners[owner_starts[gram]:owner_starts[gram + 1]]`, the readings that hold it. `slots`: n-grams by
+    open addressing, -1 where empty; its length is a power of two.
     """
 
     passages: np.ndarray
@@ -192,11 +193,14 @@ def index_passages(passages: list[Passage], ngram: int) -> PassageIndex:
 
 
 def readings(text: bytes) -> Iterator[np.ndarray]:
-    """The hashes of a text's words: of all, then, if that differs, of those outside comments."""
-    hashes, commented = word_hashes(np.frombuffer(text, np.uint8), *alphabet())
+    """The hashes of a text's words, in three readings: of all; of those outside comments, if that differs; and of those
+    that do not repeat the line before, if that differs and leaves most of them."""
+    hashes, commented, repeated = word_hashes(np.frombuffer(text, np.uint8), *alphabet())
     yield hashes
     if commented.any():
         yield hashes[~commented]
+    if 0 < 2 * repeated.sum() < len(hashes):
+        yield hashes[~repeated]
 
 
 BASE = 0x9E3779B97F4A7C15
@@ -239,34 +243,41 @@ def find_gram(window_hash, window, oldest, index):
 def match_passages(text, offsets, ngram, needed, index, letters, forms):
     """For each row the reading of which it holds the largest share, if enough, else -1; and n-grams found.
 
-    A row is read as all its words and, at once, as those outside comments. For each, a rolling hash of the
-    last `ngram` words (Karp and Rabin 1987) is looked up. An n-gram counts once a row.
+    A row is read in all three ways at once. For each, a rolling hash of the last `ngram` words (Karp and Rabin 1987) is
+    looked up. An n-gram counts once a row.
     """
     rows, slots, owners, owner_starts = len(offsets) - 1, index.slots, index.owners, index.owner_starts
     best, found = np.full(rows, -1, np.int32), np.zeros(rows, np.int32)
     gram_row = np.full(len(index.words), -1, np.int64)
     counts, touched = np.zeros(len(index.totals), np.int32), np.empty(len(index.totals), np.int32)
-    hashes = np.zeros((2, ngram), np.uint64)
-    rolling, seen = np.zeros(2, np.uint64), np.zeros(2, np.int64)
+    hashes = np.zeros((3, ngram), np.uint64)
+    rolling, seen = np.zeros(3, np.uint64), np.zeros(3, np.int64)
+    left_out = np.zeros(3, np.int64)  # by reading, when a word was last left out of it
+    line, state = np.zeros(LINE_WORDS, np.uint64), np.zeros(3, np.int64)
     leaving = np.uint64(1)
     for _ in range(ngram):
         leaving *= ROLL
     for row in range(rows):
-        hashes[:], rolling[:], seen[:] = 0, 0, 0
-        at, end, commented, touches, last_comment = offsets[row], offsets[row + 1], False, 0, -1
+        hashes[:], rolling[:], seen[:], left_out[:], state[:] = 0, 0, 0, -ngram, 0
+        at, end, commented, touches = offsets[row], offsets[row + 1], False, 0
         while True:
-            at, word_hash, commented = next_word(text, at, end, commented, letters, forms)
+            at, word_hash, commented, is_first, is_number = next_word(text, at, end, commented, letters, forms)
             if at < 0:
                 break
             if commented:
-                last_comment = seen[0]
-            for reading in range(1 if commented else 2):
+                left_out[1] = seen[0]
+            if repeats(word_hash, is_first, is_number, line, state):
+                left_out[2] = seen[0]
+            number = seen[0]
+            for reading in range(3):
+                if reading > 0 and left_out[reading] == number:
+                    continue
                 place = seen[reading] % ngram
                 gone = hashes[reading, place]
                 rolling[reading] = rolling[reading] * ROLL + word_hash - gone * leaving
                 hashes[reading, place] = word_hash
                 seen[reading] += 1
-                same_window = reading == 1 and (last_comment < 0 or seen[0] - last_comment > ngram)
+                same_window = reading > 0 and number - left_out[reading] >= ngram
                 if seen[reading] < ngram or same_window or slots[slot_of(rolling[reading], slots)] < 0:
                     continue
                 gram = find_gram(rolling[reading], hashes[reading], place + 1, index)

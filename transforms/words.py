@@ -89,11 +89,14 @@ FNV_SEED, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def next_word(text, at, end, commented, letters, forms):
-    """The next word at or after `at`: where it ends (-1: there is none), its hash, whether it is in a line comment.
+    """The next word at or after `at`.
 
-    A comment runs from # or // to the end of the line.
+    Gives where it ends (-1: there is none), its hash, whether it is in a line comment, whether a line begins with it,
+    and whether it begins with a digit. A comment runs from # or // to the end of the line.
     """
+    is_first = False
     while at < end:
+        start = at
         code = CODES[text[at]]
         word_hash = FNV_SEED
         begun = SEPARATES
@@ -105,12 +108,13 @@ def next_word(text, at, end, commented, letters, forms):
                 code = CODES[text[at]] if at < end else np.uint8(0)
         elif code >= BACKSLASH:
             point, at = read(text, at, end)
-            commented = commented and point != 10
+            if point == 10:
+                commented, is_first = False, True
             begun = letters[point] & 7
             word_hash = hash_character(word_hash, point, letters, forms)
         else:
             if code == NEW_LINE:
-                commented = False
+                commented, is_first = False, True
             elif code == HASH_SIGN or (code == SLASH and at + 1 < end and text[at + 1] == text[at]):
                 commented = True
             at += 1
@@ -118,8 +122,8 @@ def next_word(text, at, end, commented, letters, forms):
             continue
         if code >= BACKSLASH:
             at, word_hash = rest_of_word(text, at, end, word_hash, begun, letters, forms)
-        return at, word_hash, commented
-    return -1, np.uint64(0), commented
+        return at, word_hash, commented, is_first, 48 <= text[start] <= 57
+    return -1, np.uint64(0), commented, is_first, False
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -192,15 +196,43 @@ def read_unit(text, at, end):
     return point, at + 2 + digits
 
 
+LINE_WORDS = 16
+"""Words at the beginning of a line that are compared with those of the line before."""
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def repeats(word_hash, is_first, is_number, line, state):
+    """Whether a word and all before it in its line are those that the line before begins with; numbers are alike.
+
+    What stands before each line of a text (its number, `print`, `code +=`) is left out so, and so is as much of each
+    line as without it. `line` (LINE_WORDS) holds the words of the line before, up to where this one has come; `state`
+    tells how many that are, how many words this line has, and whether they are alike so far.
+    """
+    if is_first:
+        state[0], state[1], state[2] = state[1], 0, 1
+    column = state[1]
+    if column == LINE_WORDS:
+        return False
+    word = np.uint64(0) if is_number else word_hash
+    if column >= state[0] or line[column] != word:
+        state[2] = 0
+    line[column] = word
+    state[1] = column + 1
+    return state[2] == 1
+
+
 @numba.njit(nogil=True, cache=True)
 def word_hashes(text, letters, forms):
-    """The hash of each word of a text, and whether it stands in a line comment."""
+    """By word of a text: its hash, whether it stands in a line comment, and whether it repeats the line before."""
     hashes = np.empty(len(text), np.uint64)
-    comments = np.empty(len(text), np.bool_)
+    comments, repeated = np.empty(len(text), np.bool_), np.empty(len(text), np.bool_)
+    line, state = np.zeros(LINE_WORDS, np.uint64), np.zeros(3, np.int64)
     count = 0
-    at, word_hash, commented = next_word(text, 0, len(text), False, letters, forms)
-    while at >= 0:
+    at, commented = 0, False
+    while True:
+        at, word_hash, commented, is_first, is_number = next_word(text, at, len(text), commented, letters, forms)
+        if at < 0:
+            return hashes[:count].copy(), comments[:count].copy(), repeated[:count].copy()
         hashes[count], comments[count] = word_hash, commented
+        repeated[count] = repeats(word_hash, is_first, is_number, line, state)
         count += 1
-        at, word_hash, commented = next_word(text, at, len(text), commented, letters, forms)
-    return hashes[:count].copy(), comments[:count].copy()
