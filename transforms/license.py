@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
-from schemas.datasets import FAILURE, ROW_ID, SOURCE_ROW, field
+from schemas.datasets import field
 from transforms.buffers import string_buffers
 from transforms.license_class import (
     STRICTNESS,
@@ -27,8 +27,8 @@ from transforms.license_class import (
     spdx_expression,
 )
 from transforms.license_match import Found, import_scancode, match, matcher, release_index, rule_tables
-from transforms.license_metadata import declared_license, has_description, is_metadata
-from transforms.license_names import evidence_scope, is_license_text, license_scope
+from transforms.license_metadata import declared_license, has_description, is_metadata, named_files
+from transforms.license_names import is_license_text, license_scope
 from transforms.license_passages import PassageFinder, Passages
 from transforms.license_paths import PATH_LICENSES, path_licenses
 from transforms.license_restrictions import find_restriction
@@ -54,15 +54,16 @@ FOUND = pa.schema(
         ),
         field("license_evidence", pa.string(), "kind, lines or fields, weakest score (0 to 100), then the expression"),
         field("license_paths", PATH_LICENSES, "licences that debian/copyright or REUSE.toml state for other files"),
+        field("license_named", pa.string(), "`license_granted` as a licence's own text, where that has conditions"),
+        field("license_files", pa.list_(pa.list_(pa.string())), "files that package metadata names as its licence"),
     ]
 )
 
 _LICENSE_FILE = re.compile(r"licen[cs]e|copying|readme", re.I)
+_LONGEST_TEXT = 1 << 18  # bytes; longer documents are no licence's text
 _LONGEST_POINTER = 200  # characters, as of "See the file COPYING in the folder above."
 _AROUND = 3  # lines after a header in which a condition on it may stand
 _UNKNOWN = "LicenseRef-scancode-unknown"
-_READ = ("input.empty",)  # reasons of rows of which all was read that there is
-_PARTLY_READ = ("input.bomb", "input.corrupt", "input.corrupt_archive", "input.unreadable")
 
 
 _Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None]
@@ -103,30 +104,6 @@ class LicenseEvidence:
 
 
 @dataclass(frozen=True)
-class UnheardLicenses:
-    """Unknown terms in the place of what a file would state whose text was not read, for whatever reason.
-
-    So for a licence file, package metadata and the like without text (`transforms.license_names.evidence_scope`), and
-    for any file on which a transform raised before its licence was read. What they cover is left to no other word.
-    With `missing`, so for a repository of which only a part could be read, such as an archive that breaks off: its row
-    has no path.
-    """
-
-    missing: bool = True
-    schema = pa.schema(
-        [
-            ROW_ID,
-            *(SOURCE_ROW.field(name) for name in ("repo", "path", "claimed_license")),
-            *FOUND,
-        ]
-    )
-    reads = (*schema.names, "input_reason", "evidence", FAILURE.name)
-
-    def load(self) -> BatchFunction:
-        return partial(_unheard, self.missing)
-
-
-@dataclass(frozen=True)
 class LicenseScan:
     """The licences that each file states, for those who have batches and no plan: both at once."""
 
@@ -144,7 +121,7 @@ class LicenseScan:
             return known[name]
 
         texts = LicenseTexts(_finder(pa.Table.from_batches([rule_tables()])), answer)
-        return lambda batch: _rows([_scan_file(texts, *file) for file in _files(batch)], FOUND)
+        return lambda batch: _rows([_read_file(texts, *file) for file in _files(batch)], FOUND)
 
 
 class LicenseTexts:
@@ -191,7 +168,7 @@ def _rows(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _ask(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """What `_scan_file` asks for where no text states anything, which is all that it ever asks for."""
+    """What `_read_file` asks for where no text states anything, which is all that it ever asks for."""
     asked: dict[str, Passages] = {}
 
     def note(passages: Passages) -> None:
@@ -201,12 +178,12 @@ def _ask(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
     rows: list[tuple[Any, ...]] = []
     for file in _files(batch):
         asked.clear()
-        stated = _scan_file(texts, *file)
+        stated = _read_file(texts, *file)
         queries = [
             {"text_id": name, "approximate": passages.approximate, "text": passages.text}
             for name, passages in asked.items()
         ]
-        is_silent = not asked and stated == _NOTHING
+        is_silent = not asked and not any(stated)
         rows.append((None if is_silent else list(asked), queries or None))
     return _rows(rows, PASSAGES)
 
@@ -219,34 +196,28 @@ def _tell(finder: PassageFinder, batch: pa.RecordBatch) -> pa.RecordBatch:
     for file, names, answers in zip(_files(batch), asked, answered, strict=True):
         known.clear()
         known.update(dict.fromkeys(names or ()), **{row["text_id"]: read_answer(row) for row in answers})
-        rows.append((None,) * len(FOUND) if names is None else _scan_file(texts, *file))
+        rows.append((None,) * len(FOUND) if names is None else _read_file(texts, *file))
     return _rows(rows, FOUND)
 
 
-def _unheard(missing: bool, batch: pa.RecordBatch) -> pa.RecordBatch:
-    reason, failure = batch.column("input_reason"), batch.column(FAILURE.name)
-    is_unread = pc.and_not(pc.is_valid(reason), pc.is_in(reason, pa.array(_READ)))
-    is_unread = pc.or_(pc.and_(is_unread, pc.is_null(batch.column("evidence"))), pc.is_valid(failure))
-    scopes: list[str | None] = [None] * len(batch)
-    for row in pc.indices_nonzero(pc.and_(is_unread, pc.is_null(batch.column("license_found")))).to_pylist():
-        path = batch.column("path")[row].as_py()
-        scopes[row] = evidence_scope(path) or ("file" if failure[row].is_valid else None)
-        if missing and not path and reason[row].as_py() in _PARTLY_READ:
-            scopes[row] = "repository"
-    scope = pa.array(scopes, pa.string())
-    told = {
-        "license_found": pa.scalar(_UNKNOWN),
-        "license_granted": pa.scalar(_UNKNOWN),
-        "license_scope": scope,
-        "license_evidence": pc.binary_join_element_wise(
-            "not read (", pc.coalesce(failure, reason), f"): {_UNKNOWN}", ""
-        ),
-    }
-    columns = [
-        pc.if_else(pc.is_valid(scope), told[name], batch.column(name)) if name in told else batch.column(name)
-        for name in UnheardLicenses.schema.names
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=UnheardLicenses.schema)
+def _read_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int) -> tuple[Any, ...]:
+    """A row of `FOUND`: what the file states, and what it is to those that lead to it or that it leads to."""
+    stated = _scan_file(texts, path, data, begin, end)
+    files = [list(files.names) for files in named_files(path, data[begin:end].tobytes())] if is_metadata(path) else None
+    return (*stated, _named(texts, path, data, begin, end, stated), files or None)
+
+
+def _named(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int, stated: _Row) -> str | None:
+    """What a document states if a link or a manifest takes it for a licence's text: all of it is searched then."""
+    from textcode.analysis import is_source
+
+    _, granted, scope, _, by_path = stated
+    if scope != "file" or by_path or end - begin > _LONGEST_TEXT or is_source(path):
+        return None
+    if license_class(granted) != "permissive" or not (found := texts.find(data, begin, end, False)):
+        return None
+    is_restricted = _restriction(data[begin:end].tobytes(), found, "directory")
+    return spdx_expression(f"({granted}) AND {_UNKNOWN}") if is_restricted else None
 
 
 def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: int) -> _Row:

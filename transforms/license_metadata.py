@@ -11,8 +11,23 @@ from typing import Any, NamedTuple
 _LARGEST = 1 << 20  # bytes; metadata is small, and parsers of untrusted text want a bound
 _PYTHON_METADATA = ("METADATA", "PKG-INFO")
 _CLASSIFIER = re.compile(r"License\s*::\s*[^\"'\n\r,\]]+")
-_LICENSE_FILE = re.compile(r"(?:\./)?(?:un)?(?:licen[cs]e|copying)(?:\.(?:txt|md|rst))?")
+_LICENSE_FILE = re.compile(r"(?:\./)?(?:un)?(?:licen[cs]e|copying)(?:\.(?:txt|md|rst))?", re.I)
+_REFERENCE = re.compile(
+    r"(?:see\s+(?:the\s+)?(?:licen[cs]e\s+(?:file\s+)?(?:in|at|from)\s+)?|file:?\s+|file:)(.+)", re.I
+)
+_HOSTED = re.compile(
+    r"https?://(?:raw\.githubusercontent\.com/[^/]+/([^/]+)/[^/]+|"
+    r"(?:www\.)?(?:github\.com|gitlab\.com|bitbucket\.org)/[^/]+/([^/]+)/(?:-/)?(?:blob|raw|src)/[^/]+)/(.+)",
+    re.I,
+)
+_REPLACED_URL = "aka.ms/deprecateLicenseUrl"  # what NuGet itself writes beside a licence element
 _QUOTED = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
+
+
+class Files(NamedTuple):
+    """Files that metadata names as its licence, by paths or globs from its folder, or by an address."""
+
+    names: tuple[str, ...]
 
 
 class Declaration(NamedTuple):
@@ -40,18 +55,46 @@ def declared_license(path: str, content: bytes) -> list[Declaration]:
     """What a package metadata file declares as its licence.
 
     The most authoritative field first: a licence field, then trove classifiers. Empty where the path is no such file,
-    and where it declares nothing, as do `license = {file = …}`, `SEE LICENSE IN …` and `license = LICENSE.txt`: what
-    the licence file says is read from that file.
+    and where it declares nothing. What it leaves to a file is told by `named_files`.
     """
+    declared = [
+        Declaration(field, [name.strip() for name in names if isinstance(name, str) and _declares(name)])
+        for field, names in _read(path, content)
+    ]
+    return [declaration for declaration in declared if declaration.names]
+
+
+def named_files(path: str, content: bytes) -> list[Files]:
+    """The files that a package metadata file names as its licence, each group to be found and read.
+
+    npm's `SEE LICENSE IN …`, Cargo's `license-file`, pyproject's `license = {file = …}` and `license-files`,
+    setup.cfg's `license_files`, NuGet's `<license type="file">`, a bare LICENSE.txt in the place of a licence; and
+    addresses, which may lead into the repository itself. Not what Python's core metadata names: in a wheel it lies
+    beside it.
+    """
+    if has_description(path):
+        return []
+    found: list[Files] = []
+    for _, values in _read(path, content):
+        for value in values:
+            if isinstance(value, str) and (name := _referred(value)):
+                found.append(Files((name,)))
+            elif isinstance(value, Files) and value.names:
+                found.append(value)
+    return found
+
+
+def hosted_file(url: str) -> tuple[str, str] | None:
+    """The repository's name and the path in it of a file that an address shows at a host of repositories."""
+    found = _HOSTED.fullmatch(url.partition("?")[0].partition("#")[0])
+    return (found[1] or found[2], found[3]) if found else None
+
+
+def _read(path: str, content: bytes) -> Declared:
     reader = _reader(path)
     if reader is None or len(content) > _LARGEST:
         return []
-    fields = reader(bytes(content).decode("utf-8", "replace"))
-    declared = [
-        Declaration(field, [name.strip() for name in names if isinstance(name, str) and _declares(name)])
-        for field, names in fields
-    ]
-    return [declaration for declaration in declared if declaration.names]
+    return reader(bytes(content).decode("utf-8", "replace"))
 
 
 def _reader(path: str) -> Callable[[str], Declared] | None:
@@ -70,6 +113,18 @@ def _declares(text: str) -> bool:
     if not words or words in ("unknown", "none", "n/a", "todo", "license :: osi approved"):
         return False
     return not words.startswith(("see ", "file ", "file:")) and not _LICENSE_FILE.fullmatch(words)
+
+
+def _referred(text: str) -> str | None:
+    """The file that a licence field refers to in place of a licence."""
+    words = text.strip()
+    if _LICENSE_FILE.fullmatch(words):
+        return words
+    referred = _REFERENCE.fullmatch(words)
+    if referred is None or "\n" in words:
+        return None
+    name = referred[1].strip().strip("\"'<>")
+    return name if re.search(r"\.\w+$", name) else name.split()[0]
 
 
 def _read_python_metadata(text: str) -> Declared:
@@ -92,6 +147,9 @@ def _read_pyproject(text: str) -> Declared:
     licenses = [(f"{name}.license", table.get("license")) for name, table in tables.items()]
     return [
         *((field, [value.get("text") if isinstance(value, dict) else value]) for field, value in licenses),
+        *((field, [_files(value.get("file"))]) for field, value in licenses if isinstance(value, dict)),
+        ("project.license-files", _license_files(tables["project"].get("license-files"))),
+        ("tool.setuptools.license-files", _license_files(_table(tool, "setuptools").get("license-files"))),
         *((f"{name}.classifiers", _trove(table.get("classifiers"))) for name, table in tables.items()),
     ]
 
@@ -104,7 +162,9 @@ def _read_setup_cfg(text: str) -> Declared:
         return [("license", _assigned(text)), ("classifiers", _CLASSIFIER.findall(text))]
     license = parser.get("metadata", "license", fallback=None)
     classifiers = _CLASSIFIER.findall(parser.get("metadata", "classifiers", fallback=""))
-    return [("metadata.license", [license]), ("metadata.classifiers", classifiers)]
+    listed = [parser.get("metadata", key, fallback="") for key in ("license_file", "license_files")]
+    files = [_files(re.split(r"[,\n]", names)) for names in listed]
+    return [("metadata.license", [license]), ("metadata.classifiers", classifiers), ("metadata.license_files", files)]
 
 
 def _read_setup_py(text: str) -> Declared:
@@ -122,7 +182,10 @@ def _read_cargo(text: str) -> Declared:
         "workspace.package": _table(_table(document, "workspace"), "package"),
     }
     licenses = [(f"{name}.license", table.get("license")) for name, table in tables.items()]
-    return [(field, [license.replace("/", " OR ")]) for field, license in licenses if isinstance(license, str)]
+    return [
+        *((field, [license.replace("/", " OR ")]) for field, license in licenses if isinstance(license, str)),
+        *((f"{name}.license-file", [_files(table.get("license-file"))]) for name, table in tables.items()),
+    ]
 
 
 def _read_json(text: str) -> Declared:
@@ -141,7 +204,7 @@ def _read_json(text: str) -> Declared:
 
 def _json_licenses(declared: Any) -> list[str]:
     choices = [
-        choice.get("type") or choice.get("name") if isinstance(choice, dict) else choice
+        choice.get("type") or choice.get("name") or choice.get("url") if isinstance(choice, dict) else choice
         for choice in (declared if isinstance(declared, list) else [declared])
     ]
     names = [choice for choice in choices if isinstance(choice, str) and choice.strip()]
@@ -151,17 +214,35 @@ def _json_licenses(declared: Any) -> list[str]:
 
 
 def _read_pom(text: str) -> Declared:
-    """Maven: project/licenses/license/name; NuGet: license. By pattern, so that no entity is ever expanded."""
+    """Maven: names and addresses in project/licenses; NuGet: license, licenseUrl. By pattern: no entity is expanded."""
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    urls = re.findall(r"<licenseUrl>\s*([^<]*?)\s*</", text)
     blocks = " ".join(re.findall(r"<licenses>(.*?)</licenses>", text, re.S))
+    addresses = re.findall(r"<url>\s*([^<]*?)\s*</url>", blocks)
     return [
         ("licenses", re.findall(r"<name>([^<]*)</name>", blocks)),
-        ("license", re.findall(r"<license type=\"expression\">([^<]*)<", text)),
+        ("licenses.url", [url if ":" in url else _files(url) for url in addresses]),
+        ("license", re.findall(r"<license\s+type=[\"']expression[\"']\s*>([^<]*)<", text)),
+        ("license", [_files(name) for name in re.findall(r"<license\s+type=[\"']file[\"']\s*>([^<]*)<", text)]),
+        ("licenseUrl", [_files(url) if hosted_file(url) else url for url in urls if _REPLACED_URL not in url]),
     ]
 
 
 def _read_gemspec(text: str) -> Declared:
     return [("license", _strings_behind(r"\.licenses?\s*=\s*", text))]
+
+
+def _files(names: Any) -> Files:
+    """Paths or globs; NuGet writes backslashes."""
+    listed = names if isinstance(names, list) else [names]
+    return Files(tuple(name.strip().replace("\\", "/") for name in listed if isinstance(name, str) and name.strip()))
+
+
+def _license_files(declared: Any) -> list[Files]:
+    """PEP 639's list of globs, or the table of paths or globs that its drafts had."""
+    if isinstance(declared, dict):
+        return [_files(declared.get("paths")), _files(declared.get("globs"))]
+    return [_files(declared)]
 
 
 def _assigned(text: str) -> list[str]:

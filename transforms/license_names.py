@@ -77,6 +77,13 @@ def evidence_scope(path: str) -> str | None:
     return "file" if name.endswith(".license") and name != ".license" else None
 
 
+def is_license_folder(path: str) -> bool:
+    """Whether what lies in a folder of this path speaks for the folder above it."""
+    name = path[path.rfind("/") + 1 :]
+    is_named = name in ("META-INF", "debian", ".reuse") or name.lower() in ("licenses", "licences")
+    return is_named or name.endswith((".dist-info", ".egg-info"))
+
+
 @dataclass(frozen=True)
 class LicenseNames:
     """Which files speak for the licences of others, for sources that read such files where others would go unread."""

@@ -36,6 +36,7 @@ import pyarrow.compute as pc
 
 from schemas.datasets import COPIES, ROW_ID
 from transforms.license_class import combine_strictest, settle_choices, spdx_expression
+from transforms.license_links import with_pointed
 
 LICENSES = pa.schema([ROW_ID, COPIES.field("license"), COPIES.field("license_class"), COPIES.field("license_evidence")])
 
@@ -94,7 +95,11 @@ class LicenseResolve:
         "license_scope",
         "license_evidence",
         "license_paths",
+        "license_named",
+        "license_files",
         "claimed_license",
+        "link",
+        "unread",
     )
     schema = LICENSES
 
@@ -103,6 +108,7 @@ class LicenseResolve:
 
 
 def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
+    rows, batch = len(batch), with_pointed(batch)
     sidecars = _find_sidecars(batch)
     own_of_row, own = _collect_own(batch, sidecars)
     places, place_of_row = _distinct_places(batch, own_of_row)
@@ -111,7 +117,7 @@ def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
     contexts = [_context(statements.get(place.repo, {}), place, own[place.own], claims) for place in places]
     license, license_class = _combine(contexts, place_of_row, batch.column("license_found"))
     evidence = _join_evidence(batch, contexts, place_of_row)
-    return pa.record_batch([batch.column("row_id"), license, license_class, evidence], schema=LICENSES)
+    return pa.record_batch([batch.column("row_id"), license, license_class, evidence], schema=LICENSES).slice(0, rows)
 
 
 def _find_sidecars(batch: pa.RecordBatch) -> dict[int, int]:
@@ -213,13 +219,13 @@ def _with_missing(
         missing, found = Statement(expression, evidence), statements.get(repo, {})
         folders = {place.folder for place in places if place.repo == repo} | {""}
         with_missing = {
-            folder: [*(_nearest(found, folder) or found.get(folder, [])), missing] for folder in sorted(folders)
+            folder: [*(_around(found, folder) or found.get(folder, [])), missing] for folder in sorted(folders)
         }
         statements[repo] = found | with_missing
     return statements
 
 
-def _nearest(statements: Statements, folder: str) -> list[Statement]:
+def _around(statements: Statements, folder: str) -> list[Statement]:
     """What the nearest folder upwards says, of those below the root."""
     while folder and folder not in statements:
         folder = folder.rpartition("/")[0]
@@ -276,7 +282,7 @@ def _collect_claims(batch: pa.RecordBatch) -> dict[str, str]:
 def _context(statements: Statements, place: Place, own: tuple[Statement, ...], claims: dict[str, str]) -> Context:
     """What the nearest folder with a statement, the root and the claim say together, after what is said of the file."""
     claim = claims.get(place.repo)
-    around = [_nearest(statements, place.folder), statements.get("", [])]
+    around = [_around(statements, place.folder), statements.get("", [])]
     if place.is_spoken_for:
         around = [[statement for statement in said if not statement.stored] for said in around]
     if claim:

@@ -7,7 +7,7 @@ from jobs.steps.settings import MAX_PARTITIONS, Joined, Settings, added, homewar
 from pipeline.plan import Emit, Input, Map, Output, Shuffle, Step
 from schemas.datasets import FAILURE
 from transforms.conditional import Unmeasured
-from transforms.license import LicenseEvidence, LicensePassages, UnheardLicenses
+from transforms.license import LicenseEvidence, LicensePassages
 from transforms.license_match import RULE_TABLES
 from transforms.license_resolve import LICENSES, LicenseResolve
 from transforms.license_rule import LicenseRule
@@ -25,6 +25,7 @@ from transforms.license_texts import (
     SendAnswers,
     SendTexts,
 )
+from transforms.license_unread import UnheardLicenses
 
 SIDE = ("license_rules",)
 """Read whole by the steps that read a file's licences."""
@@ -136,7 +137,7 @@ def _evidence(settings: Settings) -> Map:
 
 
 def _resolve(settings: Settings) -> Shuffle:
-    names = Input("files", ("row_id", "repo", "path", "claimed_license", "input_reason", "evidence"))
+    names = Input("files", ("row_id", "repo", "path", "claimed_license", "link", "input_reason", "evidence"))
     found = Input("_work/license_found", (*added(LicenseEvidence(SIDE)), FAILURE.name))
     resolve, unheard = LicenseResolve(), UnheardLicenses(settings.recipe.license.incomplete == "unknown")
     return Shuffle(

@@ -21,10 +21,13 @@ from pipeline.sources.files import Place, find_files, reason, without_endings
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
     FILE_KINDS,
+    MAX_PATH,
     Limits,
     Origin,
     Row,
     failed_row,
+    link_row,
+    link_target,
     member_path,
     text_row,
     too_large_row,
@@ -69,6 +72,8 @@ IN_MEMORY = 32 << 20
 FILE_OVERHEAD = 512
 """What a file costs beside its bytes, when the files of a zip are dealt out."""
 
+SYMLINK, HARD_LINK = "symlink", "hard link"
+LINKS = (SYMLINK, HARD_LINK)
 UNIX = 3
 ENCRYPTED = 0x1
 """The creating system and the flag of a zip member that matter here (APPNOTE.TXT, 4.4.2 and 4.4.4)."""
@@ -161,7 +166,7 @@ class ArchivePart:
             if member.commit != origin.revision:
                 origin = replace(origin, revision=member.commit)
             if member.position // STRIPE % self.shares == self.share:
-                yield _member_row(origin, top, member.name, member.kind, member.size, limits, stream.read)
+                yield _member_row(origin, top, member.name, member.kind, member.size, limits, stream.read, member.link)
         if not files:
             yield from self._whole("input.empty_archive")
         if self.share == 0:
@@ -217,11 +222,15 @@ def _member_row(
     size: int,
     limits: Limits,
     read: Callable[[int], bytes],
+    target: bytes = b"",
 ) -> Row:
-    path, unsafe = member_path(name)
+    full, unsafe = member_path(name)
     if unsafe:
-        return failed_row(origin, path, size, "input.unsafe_path", unsafe)
-    path = path.removeprefix(top)
+        return failed_row(origin, full, size, "input.unsafe_path", unsafe)
+    path = full.removeprefix(top)
+    if kind in LINKS:
+        target = target or (read(size) if size <= MAX_PATH else b"")
+        return link_row(origin, path, size, kind, _link(full, kind, target, top) if target else None)
     if kind != "file":
         return failed_row(origin, path, size, "input.not_regular", kind)
     if size > limits.most_bytes(path):
@@ -230,6 +239,12 @@ def _member_row(
     if len(data) < size:
         raise Corrupt("ends inside a file")
     return text_row(origin, path, data, limits)
+
+
+def _link(full: str, kind: str, target: bytes, top: str) -> str | None:
+    """Where a link leads below the archive's top folder; null where that is elsewhere."""
+    leads = link_target(full, target) if kind == SYMLINK else member_path(target)[0]
+    return leads.removeprefix(top) if leads.startswith(top) else None
 
 
 def _top_folder(names: Iterable[bytes | str]) -> str:

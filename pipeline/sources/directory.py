@@ -17,6 +17,8 @@ from pipeline.sources.rows import (
     Origin,
     Row,
     failed_row,
+    link_row,
+    link_target,
     printable,
     text_row,
     too_large_row,
@@ -160,6 +162,8 @@ def _entry_row(origin: Origin, entry: Entry, limits: Limits) -> Row:
     path, status = printable(entry.path), entry.status
     if isinstance(status, OSError):
         return failed_row(origin, path, None, "input.unreadable", reason(status))
+    if stat.S_ISLNK(status.st_mode):
+        return link_row(origin, path, status.st_size, "symlink", _link(entry))
     if not stat.S_ISREG(status.st_mode):
         kind = FILE_KINDS.get(stat.S_IFMT(status.st_mode), "unknown kind")
         return failed_row(origin, path, status.st_size, "input.not_regular", kind)
@@ -173,6 +177,13 @@ def _entry_row(origin: Origin, entry: Entry, limits: Limits) -> Row:
     if len(data) > most:  # it has grown since it was listed
         return too_large_row(origin, path, len(data), limits)
     return text_row(origin, path, data, limits)
+
+
+def _link(entry: Entry) -> str | None:
+    try:
+        return link_target(printable(entry.path), os.readlink(entry.file))
+    except OSError:
+        return None
 
 
 def _read(path: str, size: int, bound: int) -> bytes:

@@ -32,7 +32,10 @@ from pipeline.sources.rows import (
     Limits,
     Origin,
     Row,
+    content_id,
     failed_row,
+    link_row,
+    link_target,
     member_path,
     printable,
     text_row,
@@ -273,6 +276,8 @@ def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:
     mode, id = file.entry.mode, file.entry.id
     if stat.S_IFMT(mode) == SUBMODULE:
         return failed_row(origin, path, None, "input.submodule", f"commit {id.decode()}")
+    if stat.S_ISLNK(mode):
+        return link_row(origin, path, None, "symlink", _link(objects, id, path))
     if not stat.S_ISREG(mode):
         return failed_row(origin, path, None, "input.not_regular", FILE_KINDS.get(stat.S_IFMT(mode), f"mode {mode:o}"))
     try:
@@ -287,3 +292,12 @@ def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:
     if row.content_id != id.decode():
         return failed_row(origin, path, len(data), "input.corrupt", f"{id.decode()} has other bytes than its id says")
     return row
+
+
+def _link(objects: Objects, id: bytes, path: str) -> str | None:
+    """Where a symbolic link leads; null where its object cannot be read."""
+    try:
+        target = objects.unchecked(id, BLOB, MAX_PATH)
+    except (Corrupt, TooLarge, Unreadable, OSError):
+        return None
+    return link_target(path, target) if content_id(target) == id.decode() else None

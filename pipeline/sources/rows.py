@@ -174,6 +174,17 @@ def failed_row(origin: Origin, path: str, size: int | None, reason: str, detail:
     return Row(origin, path, size, None, None, reason, detail)
 
 
+def link_row(origin: Origin, path: str, size: int | None, kind: str, link: str | None) -> Row:
+    """The row of a link, which is not followed; `link` leads from the repository's root."""
+    return failed_row(origin, path, size, "input.not_regular", kind)._replace(link=link)
+
+
+def link_target(path: str, target: bytes | str) -> str:
+    """Where a symbolic link leads, from the root that its own path starts from; an absolute one stays as it is."""
+    text, folder = printable(target)[:MAX_PATH], path.rpartition("/")[0]
+    return f"{folder}/{text}" if folder and not text.startswith("/") else text
+
+
 def too_large_row(origin: Origin, path: str, size: int, limits: Limits) -> Row:
     """The row of a file over the size bound."""
     return failed_row(origin, path, size, "input.too_large", f"{size} bytes > {limits.max_file_bytes}")

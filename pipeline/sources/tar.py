@@ -34,6 +34,7 @@ REGULAR = (b"0", b"\0", b"7")
 FOLDERS = (b"5", b"D")
 FOLDER_WITH_DATA = "folder with data"
 WITHOUT_DATA = b"123456"
+LINKS = (b"1", b"2")
 EXTENDED = b"xXgLK"
 
 
@@ -48,6 +49,8 @@ class Member(NamedTuple):
     """Where its header begins in the uncompressed archive."""
     commit: str | None
     """What `git archive` notes in the archive's first header."""
+    link: bytes = b""
+    """Where a link leads: a symbolic one from its folder, a hard one from the archive's root."""
 
 
 def members(stream: Stream) -> Iterator[Member]:
@@ -59,12 +62,13 @@ def members(stream: Stream) -> Iterator[Member]:
     """
     ended = False
     long_name: bytes | None = None
+    long_link: bytes | None = None
     shared: dict[bytes, bytes] = {}
     records: dict[bytes, bytes] = {}
     while header := stream.read(BLOCK):
         position = stream.position - len(header)
         if header == ZEROS[: len(header)] and (ended or len(header) == BLOCK):
-            ended, long_name, shared, records = True, None, {}, {}
+            ended, long_name, long_link, shared, records = True, None, None, {}, {}
             continue
         _check(header, position, ended)
         ended = False
@@ -73,6 +77,8 @@ def members(stream: Stream) -> Iterator[Member]:
             payload = _payload(stream, size)
             if flag == b"L":
                 long_name = payload.split(b"\0", 1)[0]
+            elif flag == b"K":
+                long_link = payload.split(b"\0", 1)[0]
             elif flag in b"xX":
                 records = _pax_records(payload)
             elif flag == b"g":
@@ -85,10 +91,11 @@ def members(stream: Stream) -> Iterator[Member]:
         size = _decimal(records[b"size"]) if records.get(b"size") else size
         end = stream.position + size + -size % BLOCK
         stored = 0 if flag in WITHOUT_DATA else size
-        yield Member(name, _kind(flag, name, stored, records), stored, position, _commit(shared))
+        link = records.get(b"linkpath") or long_link or header[157:257].split(b"\0", 1)[0] if flag in LINKS else b""
+        yield Member(name, _kind(flag, name, stored, records), stored, position, _commit(shared), link)
         if stored or (size and _has_data(stream)):
             stream.skip(end - stream.position)
-        long_name, records = None, {}
+        long_name, long_link, records = None, None, {}
     if stream.position and not ended:
         raise Corrupt("ends without the end mark of a tar archive")
 
