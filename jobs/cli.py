@@ -242,6 +242,8 @@ cli.add_command(demo)
 
 def main(*command: str) -> None:
     """Runs the command line, after `command`; a user's mistake ends in one line and exit code 2, a failed run in 3."""
+    if sys.getfilesystemencoding() != "utf-8":
+        _start_anew_in_utf8()
     try:
         cli.main([*command, *sys.argv[1:]], prog_name="codesieve", standalone_mode=False)
     except click.ClickException as error:
@@ -253,6 +255,12 @@ def main(*command: str) -> None:
         _fail(str(error), 2)
     except (StepError, ConservationError, TrainingError, OSError, ValueError) as error:
         _fail(f"the run failed: {error}; what was committed stays, mend the cause and start it again", 3)
+
+
+def _start_anew_in_utf8() -> None:
+    """In a locale of another encoding, files would have other names in the ledger."""
+    os.environ["PYTHONUTF8"] = "1"  # for workers
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _fail(message: str, code: int) -> None:

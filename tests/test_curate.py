@@ -2,12 +2,9 @@
 
 import fcntl
 import json
-import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import datasets
@@ -17,7 +14,6 @@ import pytest
 from tokenizers import Tokenizer
 
 from jobs import why
-from jobs.attribution import write_attribution
 from jobs.recipe import Recipe, RecipeError, load_recipe
 from jobs.report import write_report
 from jobs.run import run
@@ -349,21 +345,3 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_lasts(dumps:
         with pytest.raises(RecipeError, match="another run is writing to"):
             run(recipe(dumps, *QUICK), Store(str(out)))
     assert run(recipe(dumps, *QUICK), Store(str(out)))
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(dumps: Path, store: Store, tmp_path: Path) -> None:
-    write_report(store)
-    write_attribution(store)
-    expected = digests(Path(store.path()))
-    path, out = tmp_path / "mine.yaml", tmp_path / "out"
-    path.write_text(f"sources:\n  - kind: archive\n    uri: {dumps}/**/*\n")
-    settings = [part for setting in SMALL for part in ("--set", setting)]
-    command = [sys.executable, "-m", "jobs.cli", "run", str(path), "--out", str(out), "--workers", "2", *settings]
-    for seconds in (6, 9, 12):
-        victim = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(seconds)
-        os.killpg(victim.pid, signal.SIGKILL)
-        victim.wait()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert digests(out) == expected
