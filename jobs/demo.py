@@ -1,5 +1,6 @@
 """The command `demo`: a page to talk to a model, turn by turn."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs.places import LOCAL
-from jobs.training.conversation import pieces
 
 if TYPE_CHECKING:
     from gradio import ChatInterface
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from jobs.scoring.generate import Sampler
 
 LANGUAGES = ("Python", "Java", "JavaScript", "Go", "C++", "Rust")
-END_OF_TURN = "<|endoftext|>"
 
 
 @click.command()
@@ -54,7 +53,7 @@ def page(sampler: "Sampler", name: str) -> "ChatInterface":
         seed: int,
     ) -> Iterator[str]:
         sampler.temperature, sampler.top_p = temperature, top_p
-        sampler.seed(int(seed), prompt(message, history, language))
+        sampler.seed(int(seed), json.dumps(turns(message, history)))
         text = ""
         for text in reply(sampler, message, history, language, limit):
             yield fenced(text, language)
@@ -82,15 +81,15 @@ def page(sampler: "Sampler", name: str) -> "ChatInterface":
 
 def reply(sampler: "Sampler", message: str, history: list[dict[str, Any]], language: str, limit: int) -> Iterator[str]:
     """The growing answer to a message."""
-    for texts in sampler.stream(prompt(message, history, language), 1, int(limit)):
+    tokens = [token for token, _ in sampler.encoder.conversation(turns(message, history), language)]
+    for texts in sampler.stream(tokens, 1, int(limit)):
         yield texts[0]
 
 
-def prompt(message: str, history: list[dict[str, Any]], language: str) -> str:
-    """The conversation as the model was taught to read it, up to where its answer begins."""
-    turns = [{"role": turn["role"], "content": unfenced(said(turn["content"]))} for turn in history]
-    told = pieces([*turns, {"role": "user", "content": message}], language)
-    return "".join(text + (END_OF_TURN if learned else "") for text, learned in told)
+def turns(message: str, history: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The conversation up to where the model's answer begins, as its training has them."""
+    told = [{"role": turn["role"], "content": unfenced(said(turn["content"]))} for turn in history]
+    return [*told, {"role": "user", "content": message}]
 
 
 def said(content: Any) -> str:

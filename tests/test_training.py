@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,8 +21,11 @@ from jobs.recipe import load_recipe
 from jobs.run import run
 from jobs.training.commands import finetune, train
 from jobs.training.data import UNLEARNED, Blocks, Dialogues, Order
+from jobs.training.encoder import Encoder
+from jobs.training.model import CodeGen, save_model
 from pipeline.storage import Store
-from tests.corpora import MIT, stdlib
+from tests.corpora import stdlib
+from tests.two_ranks import run_on_two_ranks
 
 SETTINGS = ["tokenize.vocab_size=600", "tokenize.block=64", "output.shards=2", "engine.kind=inline"]
 SMALL = ["--model", "tiny", "--batch", "4", "--held-out", "6", "--evaluate-every", "10", "--warmup", "2"]
@@ -35,10 +37,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("heapq", "bisect", "textwrap", "shelve", "queue", "sched"):
         (folder / "code" / "stdlib").mkdir(parents=True, exist_ok=True)
         (folder / "code" / "stdlib" / f"{name}.py").write_text(stdlib(name))
-    (folder / "code" / "stdlib" / "LICENSE").write_text(MIT)
     recipe = folder / "recipe.yaml"
     recipe.write_text(f"sources: [{{kind: directory, uri: {folder}/code/*}}]\n")
-    assert run(load_recipe(recipe, SETTINGS), Store(str(folder / "out")))
+    assert run(load_recipe(recipe, [*SETTINGS, "license.enabled=false"]), Store(str(folder / "out")))
     return folder / "out"
 
 
@@ -93,26 +94,28 @@ def test_a_killed_run_ends_as_if_it_had_not_been(out: Path, checkpoint: Path, tm
     assert all(torch.equal(tensor, whole[name]) for name, tensor in weights(tmp_path).items())
     again = trained(out, tmp_path, "--steps", 30, "--save-every", 5)
     assert "Nothing to do" in again.output
+    more = trained(out, tmp_path, "--steps", 34, "--save-every", 5)
+    assert more.exit_code == 0, more.output
+    assert [each["step"] for each in held_out(tmp_path)] == [10, 20, 30, 34]
+    assert json.loads((tmp_path / "training.json").read_text())["stages"] == [30, 34]
+    fewer = trained(out, tmp_path, "--steps", 30, "--save-every", 5)
+    assert "was begun with steps 34, not 30" in fewer.output
+
+
+def test_files_are_readable_as_the_umask_says(dialogue: Path, checkpoint: Path, tmp_path: Path) -> None:
+    options = ["--steps", 1, "--held-out", 2, "--batch", 2, "--checkpoint", checkpoint, "--dialogue", dialogue]
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            assert call(finetune, *options, "--out", tmp_path / str(mask)).exit_code == 0
+        finally:
+            os.umask(before)
+        files = [path for path in (tmp_path / str(mask)).rglob("*") if path.is_file()]
+        assert {path.name: path.stat().st_mode & 0o777 for path in files} == {path.name: mode for path in files}
 
 
 def test_two_ranks_learn_what_one_learns(out: Path, checkpoint: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = [
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(port),
-    ]
-    arguments = ["train", "--tokens", out / "tokens", "--out", tmp_path, *SMALL, "--steps", 30]
-    command = [sys.executable, "-m", *launch, "-m", "jobs.training.commands", *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two_ranks(["train", "--tokens", out / "tokens", "--out", tmp_path, *SMALL, "--steps", 30])
     ours, theirs = held_out(tmp_path)[-1], held_out(checkpoint)[-1]
     assert ours["held_out"]["all"] == pytest.approx(theirs["held_out"]["all"], abs=1e-3)
     assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-3)
@@ -150,11 +153,9 @@ def dialogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_answers_are_learned(dialogue: Path, checkpoint: Path) -> None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    end = tokenizer.token_to_id("<|endoftext|>")
-    rows = Dialogues([dialogue], tokenizer, end, length=64)
+    encoder = Encoder.open(checkpoint)
+    tokenizer = encoder.tokenizer
+    rows = Dialogues([dialogue], encoder, length=64)
     tokens, targets = rows.take(np.arange(1))
     text = tokenizer.decode(tokens[0].tolist(), skip_special_tokens=False)
     assert text.startswith(
@@ -177,6 +178,20 @@ def test_dialogue_is_learned(checkpoint: Path, dialogue: Path, tmp_path: Path, l
     before, after = weights(checkpoint), weights(tmp_path)
     assert before.keys() == after.keys()
     assert torch.equal(before["transformer.wte.weight"], after["transformer.wte.weight"]) == bool(lora)
+
+
+def test_half_the_bits_in_the_file_teach_the_same(out: Path, checkpoint: Path, tmp_path: Path) -> None:
+    model = CodeGen.load(checkpoint)
+    for name, dtype in (("half", torch.float16), ("whole", torch.float32)):
+        save_model(
+            tmp_path / name, model.settings, {key: each.half().to(dtype) for key, each in model.state_dict().items()}
+        )
+        shutil.copy(checkpoint / "tokenizer.json", tmp_path / name)
+        options = ["--checkpoint", tmp_path / name, "--steps", 4, "--batch", 2, "--out", tmp_path / f"from-{name}"]
+        assert call(train, "--tokens", out / "tokens", *options).exit_code == 0
+    ours, theirs = weights(tmp_path / "from-half"), weights(tmp_path / "from-whole")
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert {tensor.dtype for tensor in ours.values()} == {torch.float32}
 
 
 def test_weights_in_several_files_are_begun_with_too(checkpoint: Path, dialogue: Path, tmp_path: Path) -> None:
@@ -215,13 +230,14 @@ def test_a_loss_that_is_no_number_stops_and_is_saved(out: Path, tmp_path: Path) 
 def test_mistakes_are_told_in_a_line(out: Path, tmp_path: Path, checkpoint: Path) -> None:
     for options, line in [
         (["--steps", 30, "--seed", 7, "--out", checkpoint], "was begun with seed 0, not 7"),
-        (["--steps", 2, "--micro-batch", 3, "--out", tmp_path], "--batch 4 is no multiple of --micro-batch 3"),
+        (["--steps", 2, "--micro-batch", 3, "--out", tmp_path / "a"], "--batch 4 is no multiple of --micro-batch 3"),
         (["--steps", 2, "--held-out", 10**6, "--out", tmp_path / "b"], "none is left to train on"),
         (["--steps", 2, "--tokens", tmp_path, "--out", tmp_path / "c"], "holds no finished tokens"),
         (["--steps", 2, "--model", "7B", "--out", tmp_path / "d"], "unknown model '7B'"),
     ]:
         result = call(train, "--tokens", out / "tokens", *SMALL, *options)
         assert (result.exit_code, line in result.output) == (1, True), result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=60, deadline=None)

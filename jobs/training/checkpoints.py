@@ -38,20 +38,35 @@ class Checkpoints:
 
     folder: Path
 
+    @property
+    def record_file(self) -> Path:
+        return self.folder / "training.json"
+
+    def begun(self) -> dict[str, Any]:
+        """The settings of the run that was begun here; none where there is none."""
+        return json.loads(self.record_file.read_text())["settings"] if self.record_file.is_file() else {}
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Raises ValueError if a run with other settings was begun here. One that is finished may have more steps."""
+        begun = self.begun()
+        for key in settings if begun else ():
+            if begun.get(key) == settings[key]:
+                continue
+            if key == "steps" and settings[key] > begun[key]:
+                if begun[key] in self.states():
+                    continue
+                raise ValueError(f"{self.folder}: finish its {begun[key]} steps first, then give it {settings[key]}")
+            raise ValueError(
+                f"{self.folder} was begun with {key} {begun.get(key)!r}, not {settings[key]!r}: "
+                "give the same settings to go on, or another --out"
+            )
+
     def begin(self, settings: dict[str, Any]) -> None:
-        """Keeps the settings. Raises ValueError if a run with others was begun here."""
-        path = self.folder / "training.json"
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"settings": settings, "evaluations": []})
-            return
-        begun = json.loads(path.read_text())["settings"]
-        for key in settings:
-            if begun.get(key) != settings[key]:
-                raise ValueError(
-                    f"{self.folder} was begun with {key} {begun.get(key)!r}, not {settings[key]!r}: "
-                    "give the same settings to go on, or another --out"
-                )
+        """Keeps the settings, and in `stages` the steps of each time that a finished run was given more."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = json.loads(self.record_file.read_text()) if self.begun() else {"stages": [], "evaluations": []}
+        stages = [*(steps for steps in kept["stages"] if steps != settings["steps"]), settings["steps"]]
+        write_json(self.record_file, {"settings": settings, "stages": stages, "evaluations": kept["evaluations"]})
 
     def states(self) -> list[int]:
         """The saved steps, oldest first."""
@@ -91,10 +106,9 @@ class Checkpoints:
 
     def record(self, evaluation: dict[str, Any]) -> None:
         """Adds an evaluation to training.json, in place of one of the same step."""
-        path = self.folder / "training.json"
-        kept = json.loads(path.read_text())
+        kept = json.loads(self.record_file.read_text())
         others = [earlier for earlier in kept["evaluations"] if earlier["step"] != evaluation["step"]]
-        write_json(path, {**kept, "evaluations": [*others, evaluation]})
+        write_json(self.record_file, {**kept, "evaluations": [*others, evaluation]})
 
 
 def write_json(path: Path, value: Any) -> None:

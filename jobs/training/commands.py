@@ -22,6 +22,7 @@ FINETUNING_SHARE = 0.1
 """Of the rate a model of its size is trained with: what it knows should move little."""
 LORA_RATE = 2e-4
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+"""What is copied from a run or a checkpoint to the checkpoint that comes of it."""
 
 
 def training_options(command: Any) -> Any:
@@ -72,6 +73,7 @@ def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **
     import torch
 
     from jobs.training.data import Blocks
+    from jobs.training.encoder import Encoder
     from jobs.training.model import CodeGen, new_settings, size_of, weight_files
 
     rows = Blocks(tokens)
@@ -81,13 +83,14 @@ def train(tokens: Path, size: str | None, checkpoint: Path | None, out: Path, **
         raise ValueError("give either --checkpoint or --model: a checkpoint has its size")
     if checkpoint:
         model = CodeGen.load(checkpoint)
-        check_tokenizer(checkpoint, tokens)
+        check_tokens(checkpoint, model, tokens, rows)
         model.transformer.recompute = options.pop("recompute")
         size = size_of(model.settings)
         begun["checkpoint"] = digest(*weight_files(checkpoint))
     else:
         size = size or "350M"
-        settings = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
+        encoder = Encoder.open(tokenizer)
+        settings = new_settings(size, encoder.vocabulary, rows.length, encoder.end_of_text)
         torch.manual_seed(options["seed"])
         model = CodeGen(settings, options.pop("recompute"))
         begun["model"] = size
@@ -104,9 +107,10 @@ def finetune(
     checkpoint: Path, dialogue: tuple[Path, ...], tokens: Path | None, lora: int | None, out: Path, **options: Any
 ) -> None:
     """Trains a model on: stage two, dialogue; or a corpus of your own."""
-    from tokenizers import Tokenizer
+    import torch
 
     from jobs.training.data import Blocks, Dialogues
+    from jobs.training.encoder import Encoder
     from jobs.training.lora import adapt
     from jobs.training.model import CodeGen, size_of, weight_files
 
@@ -115,15 +119,20 @@ def finetune(
     if bool(dialogue) == (tokens is not None):
         raise ValueError("give either --dialogue or --tokens")
     if tokens is not None:
-        check_tokenizer(checkpoint, tokens)
         rows, source = Blocks(tokens), digest(tokens / "_manifest.json")
+        check_tokens(checkpoint, model, tokens, rows)
     else:
-        tokenizer = Tokenizer.from_file(str(tokenizer_file(checkpoint)))
-        rows = Dialogues(dialogue, tokenizer, model.settings.eos_token_id, model.settings.n_positions)
+        encoder = Encoder.open(checkpoint, model.settings.eos_token_id)
+        if encoder.vocabulary > (known := model.settings.vocab_size):
+            raise ValueError(
+                f"{checkpoint}: the tokenizer has the id {encoder.vocabulary - 1}, the model only {known} ids"
+            )
+        rows = Dialogues(dialogue, encoder, model.settings.n_positions)
         source = [digest(place / "_manifest.json" if place.is_dir() else place) for place in dialogue]
     size = size_of(model.settings)
     rate = LORA_RATE if lora else FINETUNING_SHARE * LEARNING_RATES[size]
     if lora:
+        torch.manual_seed(options["seed"])
         adapt(model, lora)
     begun = {"checkpoint": digest(*weight_files(checkpoint)), "rows": source, "lora": lora}
     work(model, rows, checkpoint, out, begun, rate, size, options)
@@ -136,61 +145,50 @@ def work(model: Any, rows: Any, tokenizer: Path, out: Path, begun: dict, rate: f
     from jobs.training.checkpoints import Checkpoints
     from jobs.training.loop import Place, Training, TrainingSettings
 
-    place = Place.of_environment()
+    place, checkpoints = Place.of_environment(), Checkpoints(out)
     precision, compiled, on_gpu = options.pop("precision"), options.pop("compiled"), torch.cuda.is_available()
     batch = options["batch"] or (2 if size == "tiny" else 8)
+    warmup = options["warmup"] or checkpoints.begun().get("warmup") or max(1, options["steps"] // 20)
     settings = TrainingSettings(
         **{
             **options,
             "batch": batch,
             "micro_batch": options["micro_batch"] or max(1, batch // place.ranks),
             "learning_rate": options["learning_rate"] or rate,
-            "warmup": options["warmup"] or max(1, options["steps"] // 20),
+            "warmup": warmup,
             "bf16": precision == "bf16" if precision else on_gpu,
             "compile": on_gpu if compiled is None else compiled,
         }
     )
-    checkpoints = Checkpoints(out)
+    told = begun | asdict(settings)
+    checkpoints.check(told)
+    training = Training(model, rows, settings, checkpoints, click.echo)
+    place.wait()
     if place.rank == 0:
-        checkpoints.begin(begun | asdict(settings))
+        checkpoints.begin(told)
         for name in TOKENIZER_FILES:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, out / name)
-    place.wait()
-    training = Training(model, rows, settings, checkpoints, click.echo)
+    if rows.skipped:
+        training.say(f"{rows.skipped:,} without a token to learn are skipped; {len(rows):,} rows are left")
     if training.step == settings.steps:
         training.say(f"Nothing to do: {out} has all {settings.steps} steps.")
     training.run()
-    training.say(f"{out} opens with transformers.AutoModelForCausalLM.from_pretrained")
+    training.say(f"{out} opens with transformers.AutoModelForCausalLM.from_pretrained; its weights have 32 bits")
 
 
-def check_tokenizer(checkpoint: Path, tokens: Path) -> None:
-    """Raises ValueError where a model's tokenizer did not make the tokens."""
+def check_tokens(checkpoint: Path, model: Any, tokens: Path, rows: Any) -> None:
+    """Raises ValueError for tokens that another tokenizer made, and for blocks longer than a model's context."""
+    from jobs.training.encoder import tokenizer_file
+
     own, given = (tokenizer_file(folder) for folder in (checkpoint, tokens.parent / "tokenizer"))
     if own.read_bytes() != given.read_bytes():
         raise ValueError(f"{tokens} was encoded with another tokenizer: run with tokenize.tokenizer={own}")
-
-
-def tokenizer_file(folder: Path) -> Path:
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} holds no tokenizer.json")
-    return path
-
-
-def vocabulary(folder: Path) -> int:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(tokenizer_file(folder))).get_vocab_size()
-
-
-def end_of_text(folder: Path) -> int:
-    from tokenizers import Tokenizer
-
-    token = Tokenizer.from_file(str(tokenizer_file(folder))).token_to_id("<|endoftext|>")
-    if token is None:
-        raise ValueError(f"{folder}: the tokenizer has no <|endoftext|>")
-    return token
+    if rows.length > (context := model.settings.n_positions):
+        raise ValueError(
+            f"{tokens} has blocks of {rows.length} tokens, {checkpoint} a context of {context}: "
+            f"run with tokenize.block={context}"
+        )
 
 
 cli = click.Group(commands={"train": train, "finetune": finetune})

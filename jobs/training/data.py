@@ -13,9 +13,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tokenizers import Tokenizer
 
-from jobs.training.conversation import pieces
+from jobs.training.encoder import Encoder
 from pipeline.locations import read_lines
 from transforms.dialogue import messages_of
 
@@ -29,6 +28,8 @@ class Rows(Protocol):
     """Rows of `length` tokens."""
 
     length: int
+    skipped: int
+    """Blocks or conversations that are in no row, for there is nothing to learn in them."""
 
     def __len__(self) -> int: ...
 
@@ -44,9 +45,9 @@ class Rows(Protocol):
 class Blocks:
     """The blocks of OUT/tokens, mapped into memory; their languages are those of OUT/corpus, where that is beside.
 
-    Those of OUT/text_tokens are of OUT/text_corpus.
+    Those of OUT/text_tokens are of OUT/text_corpus. A block of one token, as a shard's last may be, is no row.
 
-    Raises ValueError for a folder that holds no finished tokens.
+    Raises ValueError for a folder that holds no finished tokens, or none to learn.
     """
 
     def __init__(self, folder: Path):
@@ -54,16 +55,20 @@ class Blocks:
             raise ValueError(f"{folder} holds no finished tokens: give the folder tokens/ of a codesieve run")
         self.batches = [batch for path in sorted(folder.glob("data-*.arrow")) for batch in mapped(path).to_batches()]
         self.ends = np.cumsum([batch.num_rows for batch in self.batches])
+        counts = [batch.column("token_count").to_numpy() for batch in self.batches]
+        self.empty = np.flatnonzero(np.concatenate([np.empty(0, np.int64), *counts]) < 2)
+        self.skipped = len(self.empty)
         if not len(self):
-            raise ValueError(f"{folder} holds no block: the corpus is smaller than tokenize.block tokens")
+            raise ValueError(f"{folder} holds no block of two tokens: there is nothing to learn")
         self.length = self.batches[0].schema.field("tokens").type.list_size
         corpus = folder.parent / ("text_corpus" if folder.name == "text_tokens" else "corpus")
         self.corpus = [mapped(path) for path in sorted(corpus.glob("data-*.arrow"))] if corpus.is_dir() else []
 
     def __len__(self) -> int:
-        return int(self.ends[-1]) if len(self.ends) else 0
+        return int(self.ends[-1]) - self.skipped if len(self.ends) else 0
 
     def row(self, number: int) -> pa.RecordBatch:
+        number += int(np.searchsorted(self.empty - np.arange(self.skipped), number, side="right"))
         at = int(np.searchsorted(self.ends, number, side="right"))
         return self.batches[at].slice(number - int(self.ends[at]) + self.batches[at].num_rows, 1)
 
@@ -73,7 +78,7 @@ class Blocks:
         targets = np.full_like(tokens, UNLEARNED)
         targets[:, :-1] = tokens[:, 1:]
         for target, row in zip(targets, rows, strict=True):
-            target[max(row.column("token_count")[0].as_py() - 1, 0) :] = UNLEARNED
+            target[row.column("token_count")[0].as_py() - 1 :] = UNLEARNED
         return tokens, targets
 
     def groups(self, number: int) -> tuple[Sequence[str], np.ndarray]:
@@ -153,27 +158,33 @@ class Dialogues:
     """Conversations, of OUT/dialogue or of JSON lines with `messages`, encoded and packed into rows of `length`.
 
     Only what the assistant says is learned, and the end-of-text that closes it. A conversation longer than a row is
-    cut at its end; the next one begins where there is room for it whole. The order is that of the files.
+    cut at its end; the next one begins where there is room for it whole. The order is that of the files. `skipped`
+    counts the conversations whose first answer begins behind a row's end.
 
-    Raises ValueError for a location without dialogues, and for a line that is none.
+    Raises ValueError for locations without an answer to learn, and for a line that is no conversation.
     """
 
-    def __init__(self, locations: Sequence[Path], tokenizer: Tokenizer, end_of_text: int, length: int):
-        self.length = length
+    def __init__(self, locations: Sequence[Path], encoder: Encoder, length: int):
+        self.length, self.skipped = length, 0
         self.names: list[str] = []
         rows: list[np.ndarray] = []
         row: list[tuple[int, int, int]] = []
         for messages, language in chain.from_iterable(map(conversations, locations)):
             if language not in self.names:
                 self.names.append(language)
-            encoded = encode(messages, language, tokenizer, end_of_text)[:length]
+            encoded = encoder.conversation(messages, language)[:length]
+            if not any(learned for _, learned in encoded[1:]):  # a row's first token follows nothing
+                self.skipped += 1
+                continue
             if row and len(row) + len(encoded) > length:
-                rows.append(self.filled(row, end_of_text))
+                rows.append(self.filled(row, encoder.end_of_text))
                 row = []
-            row += [(token, target, self.names.index(language)) for token, target in encoded]
+            group = self.names.index(language)
+            row += [(token, token if learned else UNLEARNED, group) for token, learned in encoded]
         if not row:
-            raise ValueError(f"{', '.join(map(str, locations))}: no dialogue")
-        rows.append(self.filled(row, end_of_text))
+            cut = f": the answers of all {self.skipped} begin behind {length} tokens" if self.skipped else ""
+            raise ValueError(f"{', '.join(map(str, locations))}: no dialogue to learn from{cut}")
+        rows.append(self.filled(row, encoder.end_of_text))
         self.rows = np.stack(rows)
 
     def filled(self, row: list[tuple[int, int, int]], end_of_text: int) -> np.ndarray:
@@ -188,19 +199,6 @@ class Dialogues:
 
     def groups(self, number: int) -> tuple[Sequence[str], np.ndarray]:
         return self.names, self.rows[number, :, 2]
-
-
-def encode(
-    messages: list[dict[str, str]], language: str, tokenizer: Tokenizer, end_of_text: int
-) -> list[tuple[int, int]]:
-    """The tokens of a conversation, each with itself as the target if it is learned."""
-    encoded: list[tuple[int, int]] = []
-    for text, learned in pieces(messages, language):
-        tokens = tokenizer.encode(text, add_special_tokens=False).ids
-        encoded += ((token, token if learned else UNLEARNED) for token in tokens)
-        if learned:
-            encoded.append((end_of_text, end_of_text))
-    return encoded
 
 
 def conversations(location: Path) -> Iterator[tuple[list[dict[str, str]], str]]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ class Place:
 class Training:
     """Trains a model in place on `rows`, from the newest state in `checkpoints` on.
 
-    `say` takes a line for a person.
+    `say` takes a line for a person. Raises ValueError, before anything is written, for settings that do not fit.
     """
 
     def __init__(
@@ -118,8 +119,10 @@ class Training:
         prepare(model, settings, self.place)
         self.optimizer = adamw(model, settings, self.place.device)
         self.step = checkpoints.resume(model, self.optimizer)
-        if self.place.rank == 0:
-            self.logs = SummaryWriter(str(checkpoints.folder / "logs"), purge_step=self.step + 1)
+
+    @cached_property
+    def logs(self) -> SummaryWriter:
+        return SummaryWriter(str(self.checkpoints.folder / "logs"), purge_step=self.step)
 
     def run(self) -> None:
         """Trains until the last step and saves the model.
@@ -178,7 +181,7 @@ class Training:
         place, size = self.place, self.settings.micro_batch
         numbers = self.order.batch(self.step, self.settings.batch, place.rank, place.ranks)
         tokens, targets = (torch.from_numpy(part) for part in self.rows.take(numbers))
-        learned = place.total((targets != UNLEARNED).sum().to(place.device))
+        learned = place.total((targets != UNLEARNED).sum().to(place.device)).clamp(min=1)
         total = torch.zeros((), device=place.device)
         for at in range(0, len(numbers), size):
             # Gradients of several ranks are averaged, so their sum is this many times as large.
@@ -267,7 +270,10 @@ def prepare(model: CodeGen, settings: TrainingSettings, place: Place) -> None:
         for block in model.transformer.h:
             block.compile()
     if place.ranks > 1:
-        precision = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if settings.bf16 else MixedPrecisionPolicy()
+        # What blocks are given stays as it is: cast to bf16, the sines of far positions would be those of others.
+        precision = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16 if settings.bf16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
         mesh = init_device_mesh(place.device.type, (place.ranks,))
         for block in model.transformer.h:
             fully_shard(block, mesh=mesh, mp_policy=precision)

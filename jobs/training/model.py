@@ -8,6 +8,7 @@ so a saved model opens with `from_pretrained` there, and a published one opens h
 import json
 import math
 import os
+import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,18 @@ class FeedForward(nn.Module):
         return self.fc_out(F.gelu(self.fc_in(hidden), approximate="tanh"))
 
 
+class LayerNorm(nn.LayerNorm):
+    """In the precision of what it is given, also where its own weights were cast to less."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        weight, bias = self.weight.to(hidden.dtype), self.bias.to(hidden.dtype)
+        return F.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
+
+
 class Block(nn.Module):
     def __init__(self, settings: ModelSettings):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(settings.n_embd, settings.layer_norm_epsilon)
+        self.ln_1 = LayerNorm(settings.n_embd, settings.layer_norm_epsilon)
         self.attn = Attention(settings)
         self.mlp = FeedForward(settings)
 
@@ -146,12 +155,14 @@ class Transformer(nn.Module):
         self.recompute = False
         self.wte = nn.Embedding(settings.vocab_size, settings.n_embd)
         self.h = nn.ModuleList(Block(settings) for _ in range(settings.n_layer))
-        self.ln_f = nn.LayerNorm(settings.n_embd, settings.layer_norm_epsilon)
+        self.ln_f = LayerNorm(settings.n_embd, settings.layer_norm_epsilon)
 
     def forward(self, tokens: Tensor, cache: Cache | None) -> Tensor:
         start = 0 if cache is None else cache.seen
         turns = self.turns(start, tokens.shape[1], tokens.device)
         hidden = self.wte(tokens)
+        if torch.is_autocast_enabled(hidden.device.type):
+            hidden = hidden.float()  # sharded weights are cast to bf16, what the blocks add to is not
         for layer, block in enumerate(self.h):
             if self.recompute and self.training:
                 hidden = checkpoint(block, hidden, turns, layer, None, use_reentrant=False)
@@ -248,10 +259,11 @@ class CodeGen(nn.Module):
         return losses.sum() if self.training else losses.view_as(targets)
 
     @staticmethod
-    def load(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> "CodeGen":
-        """A model that `save_model` or transformers wrote, in the precision on disk unless another is asked for.
+    def load(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> "CodeGen":
+        """A model that `save_model` or transformers wrote, in 32 bits unless another precision is asked for.
 
-        Raises ValueError for a folder that holds no such model.
+        The file's own precision does not matter: half precision is too coarse to be trained in, since a step of the
+        usual size rounds to no step at all. Raises ValueError for a folder that holds no such model.
         """
         settings = read_settings(folder)
         weights = {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
@@ -260,8 +272,8 @@ class CodeGen(nn.Module):
         names = model.state_dict().keys()
         if missing := names - weights.keys():
             raise ValueError(f"{folder}: the weights lack {min(missing)}")
-        model.load_state_dict({name: weights[name] for name in names}, assign=True)
-        return model.to(device, dtype)
+        model.load_state_dict({name: weights[name].to(device, dtype) for name in names}, assign=True)
+        return model
 
 
 def save_model(folder: Path, settings: ModelSettings, weights: dict[str, Tensor]) -> None:
@@ -276,6 +288,7 @@ def save_model(folder: Path, settings: ModelSettings, weights: dict[str, Tensor]
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, unfinished, {"format": "pt"}
     )
+    shutil.copymode(folder / "config.json", unfinished)  # the library's own is for the user alone, whatever the umask
     os.replace(unfinished, folder / "model.safetensors")
 
 

@@ -24,8 +24,9 @@ from torch.utils.data import Dataset
 from transformers import CodeGenForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from jobs.training.checkpoints import Checkpoints
-from jobs.training.commands import LEARNING_RATES, end_of_text, vocabulary
+from jobs.training.commands import LEARNING_RATES
 from jobs.training.data import UNLEARNED, Blocks, Order
+from jobs.training.encoder import Encoder
 from jobs.training.loop import Training, TrainingSettings, adamw, peak_flops
 from jobs.training.model import CodeGen, new_settings, save_model
 
@@ -97,8 +98,8 @@ class Turns(TrainerCallback):
 
 def compare(tokens: Path, size: str, settings: TrainingSettings, turn: int, folder: Path) -> None:
     """Trains both and prints the table."""
-    rows, tokenizer = Blocks(tokens), tokens.parent / "tokenizer"
-    sizes = new_settings(size, vocabulary(tokenizer), rows.length, end_of_text(tokenizer))
+    rows, encoder = Blocks(tokens), Encoder.open(tokens.parent / "tokenizer")
+    sizes = new_settings(size, encoder.vocabulary, rows.length, encoder.end_of_text)
     torch.manual_seed(settings.seed)
     model = CodeGen(sizes)
     save_model(folder / "begun", sizes, model.state_dict())
