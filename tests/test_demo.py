@@ -9,8 +9,9 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForCausalLM
 
-from jobs.demo import page, prompt
+from jobs.demo import page, turns
 from jobs.scoring.generate import Sampler
+from jobs.training.encoder import Encoder
 from jobs.training.export import export
 from tests.random_model import save_random_model
 
@@ -26,10 +27,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_random_model(tmp_path_factory.mktemp("random"))
 
 
-def test_a_conversation_is_told_as_a_program() -> None:
-    told = prompt("Count them.\nPrint it.", HISTORY, "Python")
-    assert told == "# Read a file.\nlines = open(path).readlines()\n<|endoftext|># Count them.\n# Print it.\n"
-    assert prompt("Count them.", [], "Go") == "// Count them.\n"
+def test_a_conversation_is_told_as_a_program(checkpoint: Path) -> None:
+    encoder = Encoder.open(checkpoint)
+    told = [token for token, _ in encoder.conversation(turns("Count them.\nPrint it.", HISTORY), "Python")]
+    before, after = "# Read a file.\nlines = open(path).readlines()\n", "# Count them.\n# Print it.\n"
+    assert told == [*encoder.text(before), encoder.end_of_text, *encoder.text(after)]
+    asked = [token for token, _ in encoder.conversation(turns("Count them.", []), "Go")]
+    assert asked == encoder.text("// Count them.\n")
 
 
 @pytest.fixture(scope="module")

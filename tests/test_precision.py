@@ -73,6 +73,7 @@ def test_half_the_bits_in_the_file_teach_the_same(checkpoints, dialogue, tmp_pat
     assert_same(tmp_path / "half", tmp_path / "fp32", checkpoints["half"])
 
 
+@pytest.mark.parametrize("checkpoints", ["fp16"], indirect=True)
 def test_half_the_bits_after_a_kill(checkpoints, dialogue, tmp_path) -> None:
     call(*tuned(checkpoints["fp32"], dialogue, tmp_path / "whole", "--learning-rate", 3e-5))
     killed = tuned(checkpoints["half"], dialogue, tmp_path / "killed", "--learning-rate", 3e-5)

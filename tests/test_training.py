@@ -210,7 +210,8 @@ def test_a_corpus_of_ones_own(checkpoint: Path, out: Path, tmp_path: Path) -> No
     options = ["--steps", 2, "--held-out", 2, "--batch", 2, "--out", tmp_path / "own"]
     result = call(finetune, "--checkpoint", checkpoint, "--tokens", out / "tokens", *options)
     assert result.exit_code == 0, result.output
-    (tmp_path / "other" / "tokenizer").mkdir(parents=True)
+    shutil.copytree(out / "tokens", tmp_path / "other" / "tokens")
+    (tmp_path / "other" / "tokenizer").mkdir()
     (tmp_path / "other" / "tokenizer" / "tokenizer.json").write_text("{}")
     result = call(finetune, "--checkpoint", checkpoint, "--tokens", tmp_path / "other" / "tokens", *options)
     assert result.exit_code != 0

@@ -34,9 +34,10 @@ class Encoder:
         if known is not None:
             tokenizer.add_special_tokens(special([END_OF_TEXT]))  # some files have it as an ordinary token
         tokenizer.encode_special_tokens = True
-        if end_of_text is None and known is None:
+        end = known if end_of_text is None else end_of_text
+        if end is None:
             raise ValueError(f"{path}: the tokenizer has no {END_OF_TEXT}")
-        return Encoder(tokenizer, known if end_of_text is None else end_of_text)
+        return Encoder(tokenizer, end)
 
     @property
     def vocabulary(self) -> int:

@@ -131,9 +131,9 @@ class FeedForward(nn.Module):
 class LayerNorm(nn.LayerNorm):
     """In the precision of what it is given, also where its own weights were cast to less."""
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        weight, bias = self.weight.to(hidden.dtype), self.bias.to(hidden.dtype)
-        return F.layer_norm(hidden, self.normalized_shape, weight, bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+        return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
 
 class Block(nn.Module):
