@@ -109,7 +109,18 @@ def _gap(tokenizer: Tokenizer) -> None:
     tokenizer.add_tokens([AddedToken(" " * 40, normalized=False)])
 
 
-@pytest.mark.parametrize("change", [_lowercase, _prefixed, _digits, _stripping, _gap])
+@pytest.mark.parametrize("change", [_lowercase, _prefixed])
+def test_a_tokenizer_that_changes_texts_encodes_none(trained, change):
+    other = Tokenizer.from_str(trained.decode())
+    change(other)
+    given_files = GivenTokenizer(other.to_str().encode())
+    rows = pa.Table.from_batches([given_files.load()(pa.record_batch({}))])
+    encode = Encode(given_files.vocabulary).load(rows)
+    with pytest.raises(ValueError, match=r"it cannot give every text back: .* comes back as "):
+        encode(pa.record_batch({"content": ["x", "Upper case"]}))
+
+
+@pytest.mark.parametrize("change", [_digits, _stripping, _gap])
 def test_a_tokenizer_of_another_kind_stays_with_the_library(trained, change):
     other = Tokenizer.from_str(trained.decode())
     change(other)

@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,10 +23,11 @@ import pyarrow.compute as pc
 
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
+from transforms import lossless
 from transforms.buffers import string_buffers
 from transforms.byte_level import ByteLevel
 from transforms.draws import draw
-from transforms.fill_in_the_middle import FillInTheMiddle, Piece
+from transforms.fill_in_the_middle import SENTINELS, FillInTheMiddle, Piece
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -251,12 +253,48 @@ class GivenTokenizer:
         files = tokenizer_files(self._tokenizer(), self.model_max_length, self.end_of_text)
         return lambda batch: files
 
+    def check(self) -> None:
+        """Raises ValueError, with a sample, where the tokenizer does not give every text back (`lossless.probe`)."""
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        _probe(self)
+
     def _tokenizer(self) -> "Tokenizer":
-        tokenizer = read_tokenizer(self.tokenizer_json)
+        tokenizer = read_tokenizer(self._without_holes())
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        tokenizer.add_special_tokens(special([self.end_of_text, *self.special_tokens]))
+        tokenizer.add_special_tokens(special(self._named))
         return tokenizer
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return (self.end_of_text, *self.special_tokens)
+
+    def _without_holes(self) -> bytes:
+        """The tokenizer, where ids are left out between others with its added tokens in the model's vocabulary as well.
+
+        The library numbers added tokens by the vocabulary's size, which is then the id of another token.
+        """
+        ids = read_tokenizer(self.tokenizer_json).get_vocab(with_added_tokens=False)
+        if not ids or max(ids.values()) < len(ids):
+            return self.tokenizer_json
+        described = json.loads(self.tokenizer_json)
+        vocabulary = described["model"]["vocab"]
+        for token in described["added_tokens"]:
+            if token["id"] not in vocabulary.values():
+                vocabulary.setdefault(token["content"], token["id"])
+        for name in self._named:
+            vocabulary.setdefault(name, max(vocabulary.values()) + 1)
+        return json.dumps(described).encode()
+
+
+@lru_cache(maxsize=4)
+def _probe(given: GivenTokenizer) -> None:
+    tokenizer = given._tokenizer()
+    tokenizer.encode_special_tokens = True
+    ids = tokenizer.get_vocab()
+    reserved = {ids[name] for name in given._named}
+    # One that is compiled has all bytes and changes none.
+    lossless.probe(tokenizer, reserved, sweeps=ByteLevel.of(tokenizer.to_str().encode()) is None)
 
 
 def read_tokenizer(tokenizer_json: bytes) -> "Tokenizer":
@@ -329,7 +367,9 @@ class Encode:
         end = ids[json.loads(files["tokenizer_config.json"])["eos_token"]]
         if (largest := max(ids.values())) >= self.vocabulary:
             raise ValueError(f"the tokenizer has the id {largest}, beyond its vocabulary of {self.vocabulary}")
-        encode = _compiled(kernel, end) if (kernel := ByteLevel.of(files["tokenizer.json"])) else _library(encoder, end)
+        kernel = ByteLevel.of(files["tokenizer.json"])
+        reserved = {end, *(ids[name] for name in SENTINELS if self.fim and name in ids)}
+        encode = _compiled(kernel, end) if kernel else _library(encoder, end, reserved)
         integers = np.dtype(str(token_type(self.vocabulary)))
 
         def columns(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -389,13 +429,16 @@ def _compiled(kernel: ByteLevel, end: int) -> Encoder:
     return encode
 
 
-def _library(encoder: "Tokenizer", end: int) -> Encoder:
+def _library(encoder: "Tokenizer", end: int, reserved: set[int]) -> Encoder:
+    """Raises ValueError for a text that the tokenizer does not give back."""
+
     def encode(texts: pa.Array, integers: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         pieces = [np.empty(0, integers)]
         for low, high in runs_of_bytes(texts, ENCODE_BYTES):
             some = [text or "" for text in texts.slice(low, high - low).to_pylist()]
-            encodings = encoder.encode_batch_fast(some, add_special_tokens=False)
-            pieces += [np.array([*encoding.ids, end], integers) for encoding in encodings]
+            encoded = [encoding.ids for encoding in encoder.encode_batch_fast(some, add_special_tokens=False)]
+            lossless.check(encoder, some, encoded, reserved)
+            pieces += [np.array([*ids, end], integers) for ids in encoded]
         return np.concatenate(pieces), np.array([len(ids) for ids in pieces[1:]], np.int64)
 
     return encode

@@ -56,7 +56,7 @@ def _tokenizer(block: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
         return TrainTokenizer(block.vocab_size, block.sample_bytes, block.block, sentinels)
     try:
         given = GivenTokenizer(read_location(block.tokenizer), block.block, special_tokens=sentinels)
-        _ = given.vocabulary
+        given.check()
     except (OSError, ValueError) as error:
         raise RecipeError(f"tokenize.tokenizer: {shown(block.tokenizer)}: {error}") from error
     return given
