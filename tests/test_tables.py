@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import Limits, Source
+from pipeline.sources import Limits, Source, SourceError
 from pipeline.sources.jsonl import JsonlSource
 from pipeline.sources.parquet import ParquetSource
 from pipeline.sources.tables import Columns
@@ -104,6 +104,15 @@ def test_a_value_that_python_has_no_object_for(tmp_path):
     assert found[2]["input_detail"].startswith("t.parquet#R3: column revision: ")
     only_third_fails(found, found[2]["input_detail"])
     assert found[1]["revision"] == str(datetime(1970, 1, 1, 0, 0, 1))
+
+
+@pytest.mark.parametrize("name", ["content", "path", "license"])
+def test_a_column_that_is_there_twice_is_told_in_one_line(tmp_path, name):
+    columns = [TYPES["string"](cells) for cells in good().values()]
+    table = pa.Table.from_arrays([*columns, columns[0]], [*NAMES, name])
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=rf"t\.parquet: column {name} is there 2 times; name another"):
+        rows(ParquetSource(str(tmp_path / "t.parquet")))
 
 
 def test_nulls_fail_nothing(tmp_path):

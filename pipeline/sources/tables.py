@@ -46,6 +46,9 @@ class Columns:
 
     def problem(self, shown: str, available: list[str]) -> str | None:
         """What to tell the user of a table without content, or without a column that the recipe names."""
+        for name in self.found_in(available).values():
+            if (times := available.count(name)) > 1:
+                return f"{shown}: column {printable(name)} is there {times} times; name another one under columns:"
         chosen = [name for field in fields(self) if (name := getattr(self, field.name))]
         wanted = next((name for name in chosen if name not in available), None)
         if not wanted and any(name in available for name in self.names("content")):

@@ -91,16 +91,20 @@ def repository(folder: Path) -> Path:
 def archive(folder: Path) -> Callable[[Given], None]:
     """Bytes of an archive or, where it is compressed, first those of the tar inside; checksums of headers made good."""
     tars = [tar_seed(format) for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT)]
+    tars.append(tars[0] + tars[2])
+    zips = [zip_seed(), b"#!/bin/sh\n" + zip_seed(), zip_seed() * 2 + b"garbage"]
     packs: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, bz2.compress, lzma.compress, zstd]
     path = folder / "a" / "x"
 
     def one_input(given: Given) -> None:
         pack = given.ConsumeIntInRange(0, len(packs))
         if pack == len(packs):
-            data = mutated(given, zip_seed())
+            data = mutated(given, zips[given.ConsumeIntInRange(0, len(zips) - 1)])
         else:
             data = mutated(given, tars[given.ConsumeIntInRange(0, len(tars) - 1)])
-            data = packs[pack](with_checksums(data) if given.ConsumeBool() else data)
+            data = with_checksums(data) if given.ConsumeBool() else data
+            cut = given.ConsumeIntInRange(0, len(data))
+            data = packs[pack](data[:cut]) + packs[pack](data[cut:])
             data = mutated(given, data) if given.ConsumeBool() else data
         write_alone(path, data)
         found = check(ArchiveSource(str(path)))
@@ -172,6 +176,7 @@ def parquet(folder: Path) -> Callable[[Given], None]:
         "repo": ["a/b", None] * 20,
         "path": [f"{number}.py" for number in range(40)],
         "license": [["MIT"], None, [], ["MIT", None]] * 10,
+        "revision": pa.array([b"main", b"\xff", None, b"v1"] * 10).view(pa.string()),
         "stars": [1.0, None] * 20,
     }
     seeds = []
