@@ -173,6 +173,60 @@ def test_names_in_their_code_pages(tmp_path, name, flags, extra, path):
     assert read(tmp_path, with_name(name, flags, extra)) == {"a.py": BOTH["a.py"], path: "odd"}
 
 
+def entry_changed(at: int, value: bytes, extra: bytes = b"") -> bytes:
+    """An archive whose second of three members has other bytes in its entry of the directory."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("p/a.py", "p/odd.py", "p/z.py"):
+            info = zipfile.ZipInfo(name)
+            info.extra = extra
+            archive.writestr(info, f"{name}\n")
+    data = bytearray(buffer.getvalue())
+    second = data.index(b"PK\1\2", data.index(b"PK\1\2") + 1)
+    data[second + at : second + at + len(value)] = value
+    return bytes(data)
+
+
+TIME = b"UT\5\0\1" + bytes(4)
+ENTRIES = {
+    "a later version": entry_changed(6, b"\x5a\0"),
+    "the latest version": entry_changed(6, b"\xff\xff"),
+    "a date that is none": entry_changed(12, b"\xff" * 4),
+    "an extra field longer than all": entry_changed(46 + 8 + 2, b"\xff\0", TIME),
+    "an extra field of the largest size": entry_changed(46 + 8 + 2, b"\xff\xff", TIME),
+    "an extra field for large sizes without any": entry_changed(46 + 8, b"\1\0\0\0", TIME),
+    "an extra field in front of nothing": entry_changed(46 + 8 + 2, b"\4\0", TIME),
+}
+
+
+@pytest.mark.parametrize("data", ENTRIES.values(), ids=ENTRIES)
+def test_an_entry_that_is_amiss_costs_nothing(tmp_path, data):
+    assert read(tmp_path, data) == {name: f"p/{name}\n" for name in ("a.py", "odd.py", "z.py")}
+
+
+@pytest.mark.parametrize("name", [b"p/\xe9\xff\x80", b"p/caf\xc3"])
+def test_a_name_that_is_no_utf8_though_its_flag_says_so_fails_alone(tmp_path, name):
+    found = read(tmp_path, with_name(name, 0x800, b""))
+    assert found.pop("a.py") == BOTH["a.py"]
+    assert list(found) == [name[2:].decode("cp437")]
+    assert "input.unreadable 'utf-8' codec can't decode" in "".join(found.values())
+
+
+@pytest.mark.parametrize(("at", "value"), [(16, bytes(4)), (42, b"\xff\xff\0\0"), (10, b"\x63"), (8, b"\1")])
+def test_an_entry_that_leads_nowhere_costs_its_member_alone(tmp_path, at, value):
+    found = read(tmp_path, entry_changed(at, value))
+    assert found.pop("odd.py").startswith("input.unreadable ")
+    assert found == {"a.py": "p/a.py\n", "z.py": "p/z.py\n"}
+
+
+def test_a_member_that_begins_like_a_directory_is_read_as_it_is(tmp_path):
+    directory = "PK\1\2" + "\x5a" * 60
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("p/a", directory)
+    assert read(tmp_path, data.getvalue()) == {"a": directory}
+
+
 def test_a_folder_with_data_has_a_row(tmp_path):
     data = zip_bytes(FILES | {"p/f/": b"", "p/odd/": b"data"})
     assert read(tmp_path, data) == BOTH | {"odd/": "input.not_regular folder with data"}

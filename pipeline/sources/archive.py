@@ -45,7 +45,7 @@ from pipeline.sources.streams import (
     compression,
 )
 from pipeline.sources.tar import BLOCK, FOLDER_WITH_DATA, is_header, members
-from pipeline.sources.zip_ends import ZIP_MAGIC, beside
+from pipeline.sources.zip_directory import ZIP_MAGIC, ZipReader, beside
 from pipeline.sources.zip_names import member_names
 
 GROWTH = {
@@ -173,9 +173,9 @@ class ArchivePart:
             stream.drain()
 
     def _zip_rows(self, open_file: Callable[[], ByteFile], limits: Limits) -> Iterator[Row]:
-        with open_file() as file, io.BufferedReader(file, STRIPE) as buffered:  # type: ignore[arg-type]
+        with open_file() as file, ZipReader(file, STRIPE) as buffered:  # type: ignore[arg-type]
             try:
-                archive = zipfile.ZipFile(buffered)
+                archive = buffered.archive()
                 infos = archive.infolist()
             except ZIP_ERRORS as error:
                 raise Corrupt(f"is not a readable zip archive: {reason(error)}") from None
