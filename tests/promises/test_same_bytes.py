@@ -78,9 +78,7 @@ def run(path: Path, out: Path, *options: str) -> Path:
     return out
 
 
-def elsewhere(
-    world: World, out: Path, *options: str, python: tuple[str, ...] = (), prefix: str = "", **variables: str
-) -> Path:
+def elsewhere(world: World, out: Path, *options: str, python: tuple[str, ...] = (), **variables: str) -> Path:
     """Runs in a process of its own, with these variables in its environment."""
     command = [sys.executable, *python, "-m", "jobs.cli", "run", str(world.recipe), "--out", str(out), *options]
     environment = os.environ | {"PYTHONPATH": os.getcwd()} | variables
