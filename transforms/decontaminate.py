@@ -252,35 +252,41 @@ def match_passages(text, offsets, ngram, needed, index, letters, forms):
     counts, touched = np.zeros(len(index.totals), np.int32), np.empty(len(index.totals), np.int32)
     hashes = np.zeros((3, ngram), np.uint64)
     rolling, seen = np.zeros(3, np.uint64), np.zeros(3, np.int64)
+    places = np.zeros(3, np.int64)  # by reading, where its oldest word of the last `ngram` stands in `hashes`
     left_out = np.zeros(3, np.int64)  # by reading, when a word was last left out of it
-    line, state = np.zeros(LINE_WORDS, np.uint64), np.zeros(3, np.int64)
+    line = np.zeros(LINE_WORDS, np.uint64)
     leaving = np.uint64(1)
     for _ in range(ngram):
         leaving *= ROLL
     for row in range(rows):
-        hashes[:], rolling[:], seen[:], left_out[:], state[:] = 0, 0, 0, -ngram, 0
+        hashes[:], rolling[:], seen[:], places[:], left_out[:] = 0, 0, 0, 0, -ngram
         at, end, commented, touches = offsets[row], offsets[row + 1], False, 0
+        known, column, alike = 0, 0, False
         while True:
             at, word_hash, commented, is_first, is_number = next_word(text, at, end, commented, letters, forms)
             if at < 0:
                 break
-            if commented:
-                left_out[1] = seen[0]
-            if repeats(word_hash, is_first, is_number, line, state):
-                left_out[2] = seen[0]
+            known, column, alike = repeats(word_hash, is_first, is_number, line, known, column, alike)
             number = seen[0]
+            for reading in range(1, 3 if commented or alike else 1):
+                if alike if reading == 2 else commented:
+                    if number - left_out[reading] >= ngram:
+                        hashes[reading], rolling[reading] = hashes[0], rolling[0]
+                        places[reading], seen[reading] = places[0], number
+                    left_out[reading] = number
             for reading in range(3):
-                if reading > 0 and left_out[reading] == number:
+                # A reading without a gap among the last words has the same window as the first: that is all it needs.
+                if reading > 0 and (left_out[reading] == number or number - left_out[reading] >= ngram):
                     continue
-                place = seen[reading] % ngram
+                place = places[reading]
                 gone = hashes[reading, place]
                 rolling[reading] = rolling[reading] * ROLL + word_hash - gone * leaving
                 hashes[reading, place] = word_hash
+                places[reading] = place + 1 if place + 1 < ngram else 0
                 seen[reading] += 1
-                same_window = reading > 0 and number - left_out[reading] >= ngram
-                if seen[reading] < ngram or same_window or slots[slot_of(rolling[reading], slots)] < 0:
+                if seen[reading] < ngram or slots[slot_of(rolling[reading], slots)] < 0:
                     continue
-                gram = find_gram(rolling[reading], hashes[reading], place + 1, index)
+                gram = find_gram(rolling[reading], hashes[reading], places[reading], index)
                 if gram < 0 or gram_row[gram] == row:
                     continue
                 gram_row[gram] = row

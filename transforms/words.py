@@ -201,24 +201,21 @@ LINE_WORDS = 16
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def repeats(word_hash, is_first, is_number, line, state):
+def repeats(word_hash, is_first, is_number, line, known, column, alike):
     """Whether a word and all before it in its line are those that the line before begins with; numbers are alike.
 
     What stands before each line of a text (its number, `print`, `code +=`) is left out so, and so is as much of each
-    line as without it. `line` (LINE_WORDS) holds the words of the line before, up to where this one has come; `state`
-    tells how many that are, how many words this line has, and whether they are alike so far.
+    line as without it. `line` (LINE_WORDS) holds the first `known` words of the line before, and in their places the
+    first `column` ones of this line, which have been `alike` or not. Gives all three anew, `alike` being the answer.
     """
     if is_first:
-        state[0], state[1], state[2] = state[1], 0, 1
-    column = state[1]
+        known, column, alike = column, 0, True
     if column == LINE_WORDS:
-        return False
+        return known, column, False
     word = np.uint64(0) if is_number else word_hash
-    if column >= state[0] or line[column] != word:
-        state[2] = 0
+    alike = alike and column < known and line[column] == word
     line[column] = word
-    state[1] = column + 1
-    return state[2] == 1
+    return known, column + 1, alike
 
 
 @numba.njit(nogil=True, cache=True)
@@ -226,7 +223,8 @@ def word_hashes(text, letters, forms):
     """By word of a text: its hash, whether it stands in a line comment, and whether it repeats the line before."""
     hashes = np.empty(len(text), np.uint64)
     comments, repeated = np.empty(len(text), np.bool_), np.empty(len(text), np.bool_)
-    line, state = np.zeros(LINE_WORDS, np.uint64), np.zeros(3, np.int64)
+    line = np.zeros(LINE_WORDS, np.uint64)
+    known, column, alike = 0, 0, False
     count = 0
     at, commented = 0, False
     while True:
@@ -234,5 +232,6 @@ def word_hashes(text, letters, forms):
         if at < 0:
             return hashes[:count].copy(), comments[:count].copy(), repeated[:count].copy()
         hashes[count], comments[count] = word_hash, commented
-        repeated[count] = repeats(word_hash, is_first, is_number, line, state)
+        known, column, alike = repeats(word_hash, is_first, is_number, line, known, column, alike)
+        repeated[count] = alike
         count += 1

@@ -1,7 +1,7 @@
 """MinHash on one core against datasketch and, where installed, rensa.
 
 ``python -m tests.benchmarks.minhash_kernel [MEGABYTES]`` signs texts of the running environment's packages;
-the peers get a twentieth of them. datasketch's signatures must be ours.
+the peers get a twentieth of them. datasketch's signatures must be ours. Then texts of common words of many languages.
 """
 
 import random
@@ -16,6 +16,7 @@ import datasketch
 import numpy as np
 import pyarrow as pa
 
+from tests.test_scripts import LANGUAGES, text_of
 from tests.words import shingles
 from transforms.minhash import MinHash, ShingleSets, signatures_of
 
@@ -97,6 +98,11 @@ def main(megabytes: int = 60) -> None:
     for name, peer in peers.items():
         theirs = rate(name, some, lambda peer=peer: [peer(text) for text in some])
         print(f"{'':28} {ours / theirs:8.1f} times as fast")
+    for language in LANGUAGES:
+        texts = [text_of(language, seed, 3000) for seed in range(100)]
+        batch = pa.record_batch({"content": texts})
+        rate(f"{language}, 256 permutations", texts, lambda batch=batch: sign(batch))
+        rate(f"{language}, shingle sets", texts, lambda batch=batch: hash_shingles(batch))
 
 
 if __name__ == "__main__":
