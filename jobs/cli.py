@@ -132,6 +132,20 @@ def _print_result(store: Store, summary: dict) -> None:
     for dataset in ("corpus", "ledger", "tokenizer", "tokens", "text_tokens", "report/index.html"):
         if store.exists(*dataset.split("/")):
             console.print(f"{dataset.partition('/')[0]:<11} {store.address(dataset)}", soft_wrap=True, highlight=False)
+    _warn_of_nothing(summary)
+
+
+def _warn_of_nothing(summary: dict) -> None:
+    """Says so where no file is left, and which rule took most of them."""
+    lost = [entry for entry in summary["reasons"] if entry["decision"] != "kept"]
+    if sum(entry["rows"] for entry in lost) < summary["rows"]:
+        return
+    most = max(lost, key=lambda entry: entry["rows"], default=None)
+    told = (
+        f"most went by {most['reason']}, {most['rows']:,} of {summary['rows']:,}" if most else "the sources are empty"
+    )
+    click.secho(f"WARNING: the corpus is empty: no file was kept; {told}", fg="red", bold=True, err=True)
+    click.secho("Ask for one of the ledger's files with: codesieve why OUT REPO/PATH", fg="red", err=True)
 
 
 @cli.command()

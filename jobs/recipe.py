@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from jobs.recipe_sources import (
     BigQuerySource,
@@ -23,8 +23,12 @@ from jobs.recipe_sources import (
 )
 from jobs.recipe_yaml import RecipeError, line, override, parsed
 from pipeline.locations import LocationError, read_location, shown
+from transforms.language import find_language, nearest_languages
+from transforms.license_class import find_license, nearest_licenses
 from transforms.quality import PRESETS
 
+NO_LANGUAGE = "none"
+"""What a mixture calls the files of no language."""
 LicenseClass = Literal["permissive", "weak-copyleft", "copyleft", "proprietary", "unknown"]
 
 
@@ -60,6 +64,11 @@ class LanguagesBlock(Block):
 
     keep: list[str] | Literal["all", "programming"] = "programming"
 
+    @field_validator("keep")
+    @classmethod
+    def _known(cls, keep: list[str] | str) -> list[str] | str:
+        return keep if isinstance(keep, str) else list(dict.fromkeys(map(_language, keep)))
+
 
 class LicenseBlock(Block):
     """Classes and SPDX ids that are kept.
@@ -77,10 +86,30 @@ class LicenseBlock(Block):
     @field_validator("keep")
     @classmethod
     def _known(cls, keep: list[str]) -> list[str]:
-        for name in keep:
-            if name.islower() and name not in get_args(LicenseClass):
-                raise ValueError(f"{name!r} is neither a class ({', '.join(get_args(LicenseClass))}) nor an SPDX id")
-        return keep
+        return list(dict.fromkeys(map(_license, keep)))
+
+
+def _language(name: str) -> str:
+    """Linguist's name of a language that a recipe names."""
+    if found := find_language(name):
+        return found
+    raise ValueError(f"{name!r} is no language of linguist's{_did_you_mean(nearest_languages(name))}")
+
+
+def _license(name: str) -> str:
+    """The class or SPDX id that a recipe names; an id that SPDX has deprecated stands for the one in its place."""
+    classes = get_args(LicenseClass)
+    if name in classes:
+        return name
+    found = [find_license(part) for part in re.split(r" +(?i:with) +", name.strip())]
+    if all(found):
+        return " WITH ".join(each.spdx for each in found if each)
+    near = difflib.get_close_matches(name.lower(), classes, 1) or nearest_licenses(name)
+    raise ValueError(f"{name!r} is neither a class ({', '.join(classes)}) nor an SPDX id{_did_you_mean(near)}")
+
+
+def _did_you_mean(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 class QualityBlock(Block):
@@ -196,6 +225,16 @@ class MixtureBlock(Block):
         if temperature is not None and not 0 <= temperature <= 1:
             raise ValueError("the exponent of the sizes lies between 0 and 1; where a paper divides by T, it is 1 / T")
         return temperature
+
+    @field_validator("weights")
+    @classmethod
+    def _known(cls, weights: dict[str | int, float], told: ValidationInfo) -> dict[str | int, float]:
+        if told.data.get("by") != "language":
+            return weights
+        named = {str(name): NO_LANGUAGE if name == NO_LANGUAGE else _language(str(name)) for name in weights}
+        if twice := [name for name, found in named.items() if list(named.values()).count(found) > 1]:
+            raise ValueError(f"{' and '.join(twice)} are the same language; leave one of them out")
+        return {named[str(name)]: weight for name, weight in weights.items()}
 
     @model_validator(mode="after")
     def _one_way(self) -> "MixtureBlock":

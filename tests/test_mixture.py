@@ -181,5 +181,5 @@ def test_mistakes_are_told_before_anything_runs(dumps: Path, mixture: str, messa
 
 
 def test_a_group_that_nobody_has_is_told(dumps: Path, tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="no kept file is of Javascript; there are Go, Java, Python"):
+    with pytest.raises(StepError, match="no kept file is of JavaScript; there are Go, Java, Python"):
         run(recipe(dumps, "mixture: {by: language, weights: {Javascript: 1}}"), Store(str(tmp_path)))

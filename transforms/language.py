@@ -1,5 +1,7 @@
 """Programming language by linguist's names, through enry, from the path alone where that is enough."""
 
+import re
+import string
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -96,6 +98,27 @@ def language_type(language: str) -> str | None:
     """Linguist's type of a language (programming, data, markup, prose); None for a name it does not know."""
     kind = enry.get_language_type(language)
     return None if kind == "unknown" else kind
+
+
+def find_language(name: str) -> str | None:
+    """Linguist's name for a language, by that name or an alias such as golang or cpp, in any case; else None."""
+    if language_type(name):
+        return name
+    # An editor's mode line is the way to linguist's aliases that the library has.
+    alias = name.strip().replace(" ", "_")
+    plain = alias and not re.search(r"[\s;:]|-\*-", alias)
+    return enry.get_language_by_emacs_modeline(f"-*- mode: {alias} -*-".encode()).language or None if plain else None
+
+
+def nearest_languages(name: str) -> list[str]:
+    """Languages whose name or alias is one letter away from a name, or two of its letters exchanged."""
+    cuts = [(name[:place], name[place:]) for place in range(len(name) + 1)]
+    letters = string.ascii_lowercase + string.digits + "+#-."
+    edits = [head + tail[1:] for head, tail in cuts if tail]
+    edits += [head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1]
+    edits += [head + letter + tail for head, tail in cuts for letter in letters]
+    edits += [head + letter + tail[1:] for head, tail in cuts if tail for letter in letters]
+    return sorted({found for edit in edits if (found := find_language(edit))})
 
 
 def head_of(content: pa.Array) -> pa.Array:

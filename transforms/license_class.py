@@ -1,5 +1,6 @@
 """What a licence expression asks of those who reuse the code: classes, and the strictest of several."""
 
+import difflib
 import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -105,6 +106,21 @@ def find_license(name: str) -> License | None:
     """The licence that a key or SPDX id names, in any case; `X+` falls back to `X`; null where none has that name."""
     table = licenses()
     return table.get(name.lower()) or table.get(name.lower().removesuffix("+"))
+
+
+def nearest_licenses(name: str) -> list[str]:
+    """Up to three SPDX ids that a name which is none may mean, such as Apache-2.0 for Apache 2.0."""
+    found = sorted({each.spdx for each in licenses().values()}, reverse=True)
+    ids = {_letters(spdx): spdx for spdx in found if not spdx.startswith("LicenseRef")}
+    written = _letters(name)
+    longer = sorted((spelled for spelled in ids if written and spelled.startswith(written)), key=lambda s: (len(s), s))
+    close = [written] if written in ids else longer[:3] or difflib.get_close_matches(written, sorted(ids), 1)
+    return [ids[spelled] for spelled in close]
+
+
+def _letters(name: str) -> str:
+    """A name's letters and digits, less what is often left out."""
+    return re.sub(r"[^a-z0-9]|version|licen[cs]e|only|(?<=\d)\.0", "", name.lower())
 
 
 @lru_cache(maxsize=65536)
