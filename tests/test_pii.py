@@ -18,8 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.pii import FindPersonalData, Redact, character_starts, without_overlap
-from transforms.pii_recognizers import AFTER, BEFORE, BLOCK_RULES, KINDS, LINE_RULES, load_recognizers
+from transforms.pii import FindPersonalData, Redact, Span, character_starts, exhausted, united
+from transforms.pii_keys import private_keys
+from transforms.pii_recognizers import KINDS, RULE_SETS, finder
+from transforms.pii_rule import AFTER, BEFORE
+from transforms.pii_tokens import vendor_tokens
 
 FIND = FindPersonalData().load()
 REDACT = Redact().load()
@@ -47,6 +50,7 @@ SECRETS = [
     ("http://", "93.184.216.34", ":8080/", "IP_ADDRESS"),
     ("ping -c 3 ", "93.184.216.34", ",10.0.0.1 0.25", "IP_ADDRESS"),
     ('server: "', "2a00:1450:4001:81b::200e", '"', "IP_ADDRESS"),
+    ("ether ", "3c:52:82:6f:1a:d4", " brd", "MAC_ADDRESS"),
     ("card = '", "4556 7375 8689 9855", "'", "CREDIT_CARD"),
     ("iban=", "DE89370400440532013000", ";", "IBAN_CODE"),
     ("// donate: ", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "", "CRYPTO"),
@@ -197,19 +201,21 @@ def test_no_value_reaches_a_log(caplog):
         assert secret not in caplog.text
 
 
-RECOGNIZERS = load_recognizers(BLOCK_RULES + LINE_RULES)
+FINDERS = [[(finder(rule), rule.kind) for rule in rules] for rules in RULE_SETS]
 
 
-def spans_of_whole_text(text: str) -> list[tuple[int, int, str]]:
-    """What presidio's recognizers find when each is given the whole text."""
-    byte_of = character_starts(text.encode()).tolist()
-    return without_overlap(
-        [
-            (byte_of[found.start], byte_of[found.end], found.entity_type)
-            for recognizer in RECOGNIZERS
-            for found in recognizer.analyze(text, [])
+def spans_of_whole_text(text: str) -> list[Span]:
+    """What the detectors find when each is given the whole text."""
+
+    def found(data: bytes) -> list[Span]:
+        byte_of = character_starts(data).tolist()
+        by_rules = [
+            [(byte_of[start], byte_of[end], kind) for find, kind in finders for start, end in find(data.decode())]
+            for finders in FINDERS
         ]
-    )
+        return united([*private_keys(data), *by_rules[0], *vendor_tokens(data), *by_rules[1]])
+
+    return exhausted(text.encode(), found)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +223,7 @@ def spans_of_whole_text(text: str) -> list[tuple[int, int, str]]:
     [
         *[Path(inspect.getfile(module)) for module in (smtplib, ipaddress, urllib.request)],
         Path(__file__),
-        Path(inspect.getfile(load_recognizers)),
+        Path(inspect.getfile(finder)),
     ],
     ids=lambda path: path.name,
 )

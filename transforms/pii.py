@@ -1,15 +1,18 @@
 """Personal data and secrets: where they stand in a text, and the text without them.
 
-presidio's recognizers find them, and are slow. RE2 therefore looks first, at hundreds of MB/s, for the signs
-without which no recognizer finds anything (`@` between word characters, `://…@`, `AKIA`, `password = "…`),
-and the recognizers run on the lines around these signs alone. The result is the one of the whole text.
+Three detectors look at a text: kingfisher's scanner for vendors' tokens, `pii_keys` for private keys, and the rules
+of `pii_secrets`, `pii_named` and `pii_personal`. The patterns of these rules are slow. RE2 therefore looks first, at
+hundreds of MB/s, for the signs without which none of them finds anything (`@` between word characters, `://…@`, `AKIA`,
+`password = "…`), and the patterns run on the lines around these signs alone. The result is the one of the whole
+text. What is left is looked at again until nothing more is found, so that scrubbing a text twice changes nothing.
 """
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +22,16 @@ import re2
 from schemas.datasets import field
 from transforms import BatchFunction
 from transforms.buffers import string_buffers
-from transforms.pii_recognizers import AFTER, BEFORE, BLOCK_RULES, KINDS, LINE_RULES, Rule, load_recognizers
+from transforms.pii_keys import private_keys
+from transforms.pii_recognizers import KINDS, RULE_SETS, finder
+from transforms.pii_rule import AFTER, BEFORE, Rule
+from transforms.pii_tokens import VENDORS, load_scanner, vendor_tokens
 
 Span = tuple[int, int, str]
 """Start and end in bytes, and the kind."""
 
-Windows = Callable[[bytes, Iterator[tuple[int, int]]], Iterator[tuple[int, int]]]
-"""From a text and the places of triggers in it to the parts to analyze, in order and apart."""
+SCANNED = frozenset({"PRIVATE_KEY", "SECRET", *VENDORS.values()})
+"""Kinds that more than rules find."""
 
 SPANS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())]))
 
@@ -52,34 +58,37 @@ class FindPersonalData:
         return pa.schema([field("pii", SPANS, doc)])
 
     def load(self) -> BatchFunction:
-        blocks = Scanner(tuple(rule for rule in BLOCK_RULES if rule.kind in self.kinds), whole_text)
-        lines = Scanner(tuple(rule for rule in LINE_RULES if rule.kind in self.kinds), lines_around)
+        kinds = frozenset(self.kinds)
+        forms, names = [Scanner(tuple(rule for rule in rules if rule.kind in kinds)) for rules in RULE_SETS]
+        if kinds & SCANNED:
+            load_scanner()
+
+        def spans(text: bytes) -> list[Span]:
+            keys, tokens = (private_keys(text), vendor_tokens(text)) if kinds & SCANNED else ((), ())
+            found = [*keys, *forms.scan(text), *tokens, *names.scan(text)]
+            return united([span for span in found if span[2] in kinds])
 
         def find(batch: pa.RecordBatch) -> pa.RecordBatch:
             content = batch.column("content")
             data, offsets = string_buffers(content)
             view = data.data
-            found = []
-            for start, end in pairwise(offsets.tolist()):
-                text = bytes(view[start:end])
-                found.append(without_overlap([*blocks.scan(text), *lines.scan(text)]))
+            found = [exhausted(bytes(view[start:end]), spans) for start, end in pairwise(offsets.tolist())]
             return pa.record_batch([spans_column(found, content)], schema=self.adds)
 
         return find
 
 
 class Scanner:
-    """Runs the recognizers of some rules on the windows of a text that hold their triggers."""
+    """Runs the finders of some rules on the windows of a text that hold their triggers."""
 
-    def __init__(self, rules: tuple[Rule, ...], windows: Windows):
+    def __init__(self, rules: tuple[Rule, ...]):
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.never_capture = True
         # The automaton does not fit the default of 8 MiB, and is built anew each time it overflows.
-        options.max_mem = 48 << 20
+        options.max_mem = 96 << 20
         triggers = [rule.trigger.encode() for rule in rules]
-        self.windows = windows
-        self.recognizers = load_recognizers(rules)
+        self.finders = [(finder(rule), rule.kind) for rule in rules]
         self.any_trigger = re2.compile(b"|".join(triggers), options)
         self.triggers = re2.Set.SearchSet(options)
         for trigger in triggers:
@@ -87,24 +96,18 @@ class Scanner:
         self.triggers.Compile()
 
     def scan(self, text: bytes) -> Iterator[Span]:
-        """What the recognizers find in a UTF-8 text; of overlapping ones the earlier rule's comes first."""
-        if not self.recognizers:
+        """What the finders find in a UTF-8 text; of overlapping ones the earlier rule's comes first."""
+        if not self.finders:
             return
         hits = (match.span() for match in self.any_trigger.finditer(text))
-        for start, end in self.windows(text, hits):
+        for start, end in lines_around(text, hits):
             window = text[start:end]
             decoded = window.decode()
             byte_of = range(len(window) + 1) if decoded.isascii() else character_starts(window)
             for rule in sorted(self.triggers.Match(window) or ()):
-                for found in self.recognizers[rule].analyze(decoded, []):
-                    first, last = int(byte_of[found.start]), int(byte_of[found.end])
-                    yield start + first, start + last, found.entity_type
-
-
-def whole_text(text: bytes, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """All of a text that holds a trigger, for shapes of many lines; few texts do."""
-    if next(hits, None):
-        yield 0, len(text)
+                find, kind = self.finders[rule]
+                for first, last in find(decoded):
+                    yield start + int(byte_of[first]), start + int(byte_of[last]), kind
 
 
 def lines_around(text: bytes, hits: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -136,15 +139,53 @@ def character_starts(text: bytes) -> np.ndarray:
     return np.append(starts, len(text))
 
 
-def without_overlap(spans: list[Span]) -> list[Span]:
-    """The spans in the order of their starts; of two that overlap the one that came first in the list."""
-    kept: list[Span] = []
-    for span in spans:
-        place = bisect(kept, span)
-        clear_left = place == 0 or kept[place - 1][1] <= span[0]
-        if clear_left and (place == len(kept) or span[1] <= kept[place][0]):
-            kept.insert(place, span)
-    return kept
+def united(spans: list[Span]) -> list[Span]:
+    """The spans in order and apart: those that overlap are one, of the kind that came first in the list."""
+    apart: list[tuple[int, int, int]] = []
+    for start, end, rank in sorted((start, end, rank) for rank, (start, end, _) in enumerate(spans)):
+        if apart and start < apart[-1][1]:
+            first, last, best = apart[-1]
+            apart[-1] = first, max(last, end), min(best, rank)
+        else:
+            apart.append((start, end, rank))
+    return [(start, end, spans[rank][2]) for start, end, rank in apart]
+
+
+def exhausted(text: bytes, spans: Callable[[bytes], list[Span]]) -> list[Span]:
+    """What is found in a text, and in what is left of it, until nothing more is found there."""
+    found: list[Span] = []
+    while True:
+        rest, places = scrubbed(text, found)
+        more = [(*original(places, start, end), kind) for start, end, kind in spans(rest)]
+        together = united([*found, *more])
+        if together == found:
+            return found
+        found = together
+
+
+def scrubbed(text: bytes, spans: list[Span]) -> tuple[bytes, list[tuple[int, int, int, int]]]:
+    """The text with each span replaced by its kind; and where each mark starts and ends, and where its span did."""
+    pieces, marks, position, size = [], [], 0, 0
+    for start, end, kind in spans:
+        mark = b"<%s>" % kind.encode()
+        pieces += text[position:start], mark
+        size += start - position
+        marks.append((size, size + len(mark), start, end))
+        size, position = size + len(mark), end
+    return b"".join([*pieces, text[position:]]), marks
+
+
+def original(marks: list[tuple[int, int, int, int]], start: int, end: int) -> tuple[int, int]:
+    """The bytes of the text that a part of the scrubbed text stands for, whole spans for parts of marks."""
+    before = bisect(marks, start, key=itemgetter(0)) - 1
+    if before >= 0:
+        _, mark_end, span_start, span_end = marks[before]
+        start = span_start if start < mark_end else span_end + start - mark_end
+    within = bisect_left(marks, end, key=itemgetter(0)) - 1
+    if within >= 0:
+        _, mark_end, _, span_end = marks[within]
+        end = span_end if end <= mark_end else span_end + end - mark_end
+    return start, end
 
 
 def spans_column(rows: list[list[Span]], content: pa.Array) -> pa.Array:
@@ -180,8 +221,9 @@ class Redact:
             touched = pc.greater(pc.fill_null(pc.list_value_length(pii), 0), 0)
             texts, summaries = [], []
             for text, spans in zip(content.filter(touched), pii.filter(touched), strict=True):
-                texts.append(redacted(text.as_buffer().to_pybytes(), spans.as_py()))
-                summaries.append(kind_counts(spans.as_py()))
+                found = [(span["start"], span["end"], span["kind"]) for span in spans.as_py()]
+                texts.append(scrubbed(text.as_buffer().to_pybytes(), found)[0].decode())
+                summaries.append(kind_counts(found))
             return pa.record_batch(
                 [put(content, touched, texts), put(pa.nulls(len(batch), pa.string()), touched, summaries)],
                 schema=self.adds,
@@ -209,18 +251,9 @@ class Unredacted:
         return keep
 
 
-def redacted(text: bytes, spans: list[dict]) -> str:
-    """The text with each span replaced by its kind in angle brackets."""
-    pieces, position = [], 0
-    for span in spans:
-        pieces += text[position : span["start"]], b"<%s>" % span["kind"].encode()
-        position = span["end"]
-    return b"".join([*pieces, text[position:]]).decode()
-
-
-def kind_counts(spans: list[dict]) -> str:
+def kind_counts(spans: list[Span]) -> str:
     """How many spans there are of each kind: `EMAIL_ADDRESS:2 IP_ADDRESS:1`."""
-    counts = Counter(span["kind"] for span in spans)
+    counts = Counter(kind for _, _, kind in spans)
     return " ".join(f"{kind}:{counts[kind]}" for kind in sorted(counts))
 
 

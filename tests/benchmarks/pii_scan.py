@@ -1,10 +1,9 @@
-"""Speed of the search for personal data over real files, and whether its windows miss anything.
+"""Speed of the search for personal data and secrets over real files, and what it finds there.
 
-    python -m tests.benchmarks.pii_scan [FOLDER] [--megabytes 300] [--whole-text 2] [--show 0] [--kinds …]
+    python -m tests.benchmarks.pii_scan [FOLDER] [--megabytes 300] [--show 0] [--kinds …]
 
 Reads text files below FOLDER (default: the packages of this environment) in a seeded random order, in one
-process. Prints MB per CPU second of the search and of the redaction, the same for presidio's recognizers when
-each is given whole texts (the first `--whole-text` MB) and whether both agree, findings by kind, peak memory.
+process. Prints MB per CPU second of the search and of the redaction, findings by kind, peak memory.
 `--show N` prints N random findings and what stands around them: real ones, so mind who reads your screen.
 """
 
@@ -19,8 +18,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.pii import FindPersonalData, Redact, character_starts, without_overlap
-from transforms.pii_recognizers import BLOCK_RULES, KINDS, LINE_RULES, load_recognizers
+from transforms.pii import FindPersonalData, Redact
+from transforms.pii_recognizers import KINDS
 
 LARGEST_FILE = 1 << 20
 
@@ -53,28 +52,10 @@ def batches(files: Iterator[tuple[str, str]], rows: int = 500) -> Iterator[pa.Re
         yield pa.record_batch(list(zip(*chunk, strict=True)), names=["path", "content"])
 
 
-def whole_text_rate(files: Iterator[tuple[str, str]]) -> tuple[float, int, int]:
-    """MB/s of the recognizers on whole texts, files compared, files where the windows gave another result."""
-    find, recognizers = FindPersonalData().load(), load_recognizers(BLOCK_RULES + LINE_RULES)
-    seconds, size, compared, different = 0.0, 0, 0, 0
-    for _, text in files:
-        start = time.process_time()
-        results = [found for recognizer in recognizers for found in recognizer.analyze(text, [])]
-        seconds += time.process_time() - start
-        byte_of = character_starts(text.encode()).tolist()
-        expected = without_overlap([(byte_of[r.start], byte_of[r.end], r.entity_type) for r in results])
-        spans = find(pa.record_batch({"content": [text]})).column("pii")[0].as_py()
-        compared += 1
-        different += expected != [(span["start"], span["end"], span["kind"]) for span in spans]
-        size += byte_of[-1]
-    return size / 1e6 / seconds, compared, different
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(sysconfig.get_path("purelib")))
     parser.add_argument("--megabytes", type=float, default=300)
-    parser.add_argument("--whole-text", type=float, default=2)
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     options = parser.parse_args()
@@ -117,8 +98,6 @@ def main() -> None:
             "]]",
             after,
         )
-    rate, compared, different = whole_text_rate(texts(options.folder, int(options.whole_text * 1e6)))
-    print(f"recognizers on whole texts: {rate:.2f} MB/s; {different} of {compared} files differ")
 
 
 def peak_memory() -> float:
