@@ -346,3 +346,56 @@ def test_blank_lines_and_byte_order_marks_are_passed_over(tmp_path: Path, joint:
     texts = [text for batch in split.read() for text in batch["content"].to_pylist()]
     made = Instructions().load()(pa.record_batch({"content": texts, "contaminated": pa.nulls(2, pa.string())}))
     assert [messages[0]["content"] for messages in made["messages"].to_pylist()] == ["x", "x"]
+
+
+LONG = "\n".join(f"        self.value_{number} = {number}" for number in range(200))
+
+
+def test_members_after_a_block_that_is_left_out_have_their_head() -> None:
+    """Its class is too long a turn; the imports and the class's head go with the next."""
+    content = f"""\
+import os
+
+
+class Large:
+    \"""Holds a great many numbers.\"""
+
+    def __init__(self):
+{LONG}
+
+    def total(self):
+        \"""Adds all of the numbers up.\"""
+        numbers = vars(self)
+        return sum(numbers.values())
+
+
+def apart(path):
+    \"""Gives the last part of a path.\"""
+    head, tail = os.path.split(path)
+    return tail
+"""
+    first, second = turns(content, "Python")
+    assert first[0] == "Adds all of the numbers up."
+    assert first[1].startswith("import os\nclass Large:\n    def total(self):\n        numbers")
+    assert second[1].startswith("def apart(path):")
+
+
+def test_the_rest_of_a_function_goes_with_its_beginning() -> None:
+    content = f"""\
+def many(self):
+    \"""Sets a great many numbers.\"""
+    if self:
+{LONG}
+    # Now add all of the numbers up.
+    numbers = vars(self)
+    total = sum(numbers.values())
+    return total
+
+
+def apart(path):
+    \"""Gives the last part of a path.\"""
+    head, tail = path.rsplit("/", 1)
+    return tail
+"""
+    [only] = turns(content, "Python")
+    assert only[0] == "Gives the last part of a path."

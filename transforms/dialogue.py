@@ -148,7 +148,8 @@ class Dialogues:
     """Makes a conversation of each file that has `min_turns` commented blocks or more.
 
     A conversation ends before the turn that would pass `max_turns` turns or `max_chars` characters. A block of more
-    than `max_chars / 2` characters is left out.
+    than `max_chars / 2` characters is left out; what those after it need of it, such as imports and the head of their
+    class, goes to the next turn, and the rest of a function goes with its beginning.
     """
 
     min_turns: int = 2
@@ -189,11 +190,16 @@ class Dialogues:
             return "unparsed"
         file = File(source, SYNTAXES[language], parser, self.min_lines)
         turns: list[dict] = []
-        length = 0
+        needed: list[tuple[int, int]] = []  # lines of blocks left out, and up to where they are needed
+        length, lost = 0, -1
         for block in Blocks(tree.root_node, file, self.max_turns).turns:
-            code = file.text(block.rows)
-            if len(code) > self.max_chars // 2:
+            rows = [row for row, until in needed if block.begin <= until]
+            code = file.text([*rows, *block.rows])
+            if len(code) > self.max_chars // 2 or block.begin <= lost:
+                needed += block.needed
+                lost = max(lost, block.function_end)
                 continue
+            needed = []
             length += len(block.request) + len(code)
             if len(turns) == 2 * self.max_turns or length > self.max_chars:
                 break
@@ -325,6 +331,10 @@ class Block:
     rows: list[int]
     begin: int
     """The first of the lines that are its own; those before are there for it to stand in."""
+    needed: list[tuple[int, int]]
+    """Lines that later blocks need if this one is left out, each with the last line up to where it is needed."""
+    function_end: int = -1
+    """The last line of the function that it begins or goes on with."""
 
 
 @dataclass
@@ -352,7 +362,7 @@ class Blocks:
         """Ends at the turn after the first `most`, for until then the last of these may still be cut."""
         self.file, self.most = file, most
         self.turns: list[Block] = []
-        self.context: list[int] = []  # lines that the next turn needs before its own
+        self.context: list[tuple[int, int]] = []  # lines that the next turn needs before its own, as in Block.needed
         self.stack = [Body(root.named_children)]
         while self.stack and len(self.turns) <= self.most:
             body = self.stack[-1]
@@ -377,9 +387,10 @@ class Blocks:
             if node.type in syntax.plain:
                 self.stack.append(Body(node.named_children, first, turns=len(self.turns), context=len(self.context)))
             elif node.type in syntax.opening:
-                self.context += range(first, last + 1) if not self.turns and len(self.context) < MAX_OPENING else ()
+                if not self.turns and len(self.context) < MAX_OPENING:
+                    self.context += ((row, len(self.file.lines)) for row in range(first, last + 1))
             elif node.type in syntax.sections:
-                self.context.append(first)
+                self.context.append((first, node.parent.end_point.row if node.parent else first))
             elif node.type not in syntax.attributes:
                 self.take(node, comments, body)
         body.last_row = max(body.last_row, last)
@@ -406,12 +417,12 @@ class Blocks:
         if members is None or members.end_point.row == members.start_point.row or not members.child_count:
             return
         if definition.type in file.syntax.functions:
-            self.cut_function(inside(definition, members)) if made else None
+            self.cut_function(inside(definition, members), last) if made else None
             return
         opens, context = members.start_point.row, len(self.context)
         closer = members.children[-1]
-        if not made:
-            self.context += range(begin, opens + (closer.type == "}"))
+        head = [(row, last) for row in range(begin, opens + (closer.type == "}"))]
+        (self.turns[-1].needed if made else self.context).extend(head)
         closing = closer.start_point.row if closer.type == "}" and file.begins_line(closer) else None
         inner = inside(definition, members)
         self.stack.append(Body(inner, opens if closer.type == "}" else opens - 1, closing, len(self.turns), context))
@@ -427,12 +438,14 @@ class Blocks:
                 return False
             self.turns[-1].rows = whole[:end]
         after = self.turns[-1].rows[-1] if self.turns else -1
-        self.turns.append(Block(asked, [*(row for row in self.context if after < row < rows[0]), *rows], rows[0]))
+        context = [(row, until) for row, until in self.context if after < row < rows[0]]
+        self.turns.append(Block(asked, [*(row for row, _ in context), *rows], rows[0], context))
         self.context = []
         return True
 
-    def cut_function(self, statements: list[Node]) -> None:
+    def cut_function(self, statements: list[Node], last: int) -> None:
         """Gives the rest of the last turn, a function, to each comment between its statements that asks for it."""
+        self.turns[-1].function_end = last
         comments: list[Node] = []
         taken = -1
         for node in statements:
@@ -444,7 +457,8 @@ class Blocks:
                 continue
             if comments and first == last_row(comments[-1]) + 1 and (asked := self.file.asked(*comments)):
                 rows = self.turns[-1].rows
-                self.add(asked, comments[0].start_point.row, rows[bisect_left(rows, first) :])
+                if self.add(asked, comments[0].start_point.row, rows[bisect_left(rows, first) :]):
+                    self.turns[-1].function_end = last
             comments, taken = [], last_row(node)
 
     def adjoining(self, body: Body, last: int) -> list[int]:
