@@ -16,7 +16,9 @@ from jobs.training.data import conversations
 from pipeline.plan import Map
 from pipeline.storage import Store
 from tests.corpora import MIT, stdlib, tar_gz
-from transforms.dialogue import SYNTAXES, Dialogues, Instructions
+from transforms.dialogue import Dialogues
+from transforms.dialogue_syntax import SYNTAXES
+from transforms.messages import Instructions
 
 converse = Dialogues(min_turns=1).load()
 

@@ -14,133 +14,26 @@ What is paired:
   closing brackets come with the last member. So an answer's lines are lines of the file, in its order.
 
 What is asked is the comment's first paragraph, as in CodeSearchNet (Husain et al. 2019, section 2), which also leaves
-out short comments, functions of fewer than three lines, and tests. Further rules are in `refusal`.
+out short comments, functions of fewer than three lines, and tests. Further rules are in
+`dialogue_requests.refusal`.
 """
 
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from dataclasses import field as default
-from importlib import import_module
-from itertools import dropwhile, islice, takewhile
-from textwrap import dedent
-from typing import Any
+from itertools import islice
 
-import numpy as np
 import pyarrow as pa
-from tree_sitter import Language as Grammar
-from tree_sitter import Node, Parser, Tree
+from tree_sitter import Node, Parser
 
-from schemas import json_lines
 from schemas.contracts import BatchFunction
-from schemas.datasets import field
+from transforms.dialogue_requests import paragraph, refusal, request
+from transforms.dialogue_syntax import SYNTAXES, Syntax, load_parser, parse
+from transforms.messages import DIALOGUE, MESSAGES
 
-MESSAGES = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
-
-DIALOGUE = pa.schema(
-    [
-        field("messages", MESSAGES, "turns: role (user, assistant, system) and content; null where there are none"),
-        field("dialogue", pa.string(), "made, or why not: language, unparsed, too_few_turns", nullable=False),
-        field("is_dialogue", pa.bool_(), "whether there are messages", nullable=False),
-    ]
-)
-
-SURROGATE = re.compile("[\ud800-\udfff]")
-ROLES = ("system", "user", "assistant")
-MIN_WORDS, MAX_WORDS = 3, 80
-"""Of a request. CodeSearchNet drops under three tokens; the other bound keeps essays out of a user's mouth."""
-MAX_COMMENT = 4096
-"""Characters of a comment that are looked at."""
-MIN_LETTERS = 0.7
-"""Share of letters among a request's characters other than blanks; rulers, tables, formulas and code have fewer."""
-MIN_ASCII = 0.9
-"""Share of ASCII among a request's letters: below, it is in a language with other letters, or drawn in them."""
 MAX_OPENING = 20
 """Lines of imports that the first turn may begin with."""
-BYTES_PER_CALL = 40
-"""The parser's progress is told every 195 to 230 bytes of ordinary code, and far more often where it gropes about in
-text that is none; it is stopped at one call in so many bytes, a bound in work and not in time, the same everywhere."""
-MAX_BRACKETS, MAX_INDENTS = 10_000, 300
-"""Open at once. tree-sitter's recovery from errors recurses: 300,000 open brackets overflow the stack. Python's scanner
-has room for 512 indents and does not look. Either ends the process."""
-INDENT = re.compile(rb"^[ \t]+", re.MULTILINE)
-BRACKETS = np.zeros(256, np.int8)
-BRACKETS[list(b"([{")], BRACKETS[list(b")]}")] = 1, -1
-
-
-@dataclass(frozen=True)
-class Syntax:
-    """What to look for in a language's tree. `bodies`: nodes whose members are blocks; `plain` ones have no head."""
-
-    module: str
-    bodies: tuple[str, ...]
-    functions: tuple[str, ...]
-    wrappers: tuple[str, ...] = ()
-    opening: tuple[str, ...] = ()
-    plain: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
-    """Nodes between a comment and its block."""
-    sections: tuple[str, ...] = ()
-    """Nodes that hold for the members after them."""
-    docstrings: bool = False
-
-
-C_IF = ("preproc_if", "preproc_ifdef", "preproc_else", "preproc_elif")
-SYNTAXES = {
-    "Python": Syntax(
-        "tree_sitter_python",
-        bodies=("class_definition",),
-        functions=("function_definition",),
-        wrappers=("decorated_definition",),
-        opening=("import_statement", "import_from_statement", "future_import_statement"),
-        docstrings=True,
-    ),
-    "Java": Syntax(
-        "tree_sitter_java",
-        bodies=("class_declaration", "interface_declaration", "enum_declaration", "record_declaration"),
-        functions=("method_declaration", "constructor_declaration"),
-        opening=("package_declaration", "import_declaration"),
-        plain=("enum_body_declarations",),
-    ),
-    "JavaScript": Syntax(
-        "tree_sitter_javascript",
-        bodies=("class_declaration", "class"),
-        functions=(
-            "function_declaration",
-            "generator_function_declaration",
-            "method_definition",
-            "function_expression",
-        ),
-        wrappers=(
-            *("export_statement", "lexical_declaration", "variable_declaration", "variable_declarator"),
-            *("expression_statement", "assignment_expression"),
-        ),
-        opening=("import_statement",),
-    ),
-    "Go": Syntax(
-        "tree_sitter_go",
-        bodies=(),
-        functions=("function_declaration", "method_declaration"),
-        opening=("package_clause", "import_declaration"),
-    ),
-    "C++": Syntax(
-        "tree_sitter_cpp",
-        bodies=("namespace_definition", "class_specifier", "struct_specifier", "linkage_specification"),
-        functions=("function_definition",),
-        wrappers=("template_declaration",),
-        opening=("preproc_include", "using_declaration"),
-        plain=C_IF,
-        sections=("access_specifier",),
-    ),
-    "Rust": Syntax(
-        "tree_sitter_rust",
-        bodies=("impl_item", "trait_item", "mod_item"),
-        functions=("function_item",),
-        opening=("use_declaration", "extern_crate_declaration"),
-        attributes=("attribute_item",),
-    ),
-}
-"""By linguist's name of the language: the six of CodeGen's multi-language data."""
 
 
 @dataclass(frozen=True)
@@ -205,85 +98,6 @@ class Dialogues:
                 break
             turns += {"role": "user", "content": block.request}, {"role": "assistant", "content": code}
         return turns if len(turns) >= 2 * self.min_turns else "too_few_turns"
-
-
-@dataclass(frozen=True)
-class Instructions:
-    """Takes the conversations of users' JSON lines, but for those in which `Decontaminate` found a benchmark.
-
-    Raises ValueError for a line that holds none.
-    """
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return ("content", "contaminated")
-
-    @property
-    def adds(self) -> pa.Schema:
-        doc = "the line's `language`, linguist's name; null where it tells none"
-        return pa.schema([*DIALOGUE, field("told_language", pa.string(), doc)])
-
-    def load(self) -> BatchFunction:
-        def read(batch: pa.RecordBatch) -> pa.RecordBatch:
-            found = batch.column("contaminated").to_pylist()
-            told = [messages_of(json_lines.parse(line.encode())) for line in batch.column("content").to_pylist()]
-            messages = [None if by else turns for by, (turns, _) in zip(found, told, strict=True)]
-            columns = [
-                pa.array(messages, MESSAGES),
-                pa.array([f"contaminated.{by}" if by else "made" for by in found], pa.string()),
-                pa.array([not by for by in found], pa.bool_()),
-                pa.array([language for _, language in told], pa.string()),
-            ]
-            return pa.RecordBatch.from_arrays(columns, schema=self.adds)
-
-        return read
-
-
-def messages_of(row: dict[str, Any]) -> tuple[list[dict[str, str]], str | None]:
-    """Messages and language of a JSON line's object. Raises ValueError, which says what is wrong with it."""
-    turns = row.get("messages")
-    if not isinstance(turns, list) or not turns:
-        raise ValueError('give an object with a list of messages: {"messages": [{"role": "user", "content": "…"}, …]}')
-    for number, turn in enumerate(turns, 1):
-        if not isinstance(turn, dict) or turn.get("role") not in ROLES:
-            raise ValueError(f"message {number}: its role is none of {', '.join(ROLES)}")
-        if not isinstance(turn.get("content"), str) or not turn["content"].strip():
-            raise ValueError(f"message {number}: its content is no text")
-    if all(turn["role"] != "assistant" for turn in turns):
-        raise ValueError("no message is the assistant's")
-    language = row.get("language")
-    if language is not None and not isinstance(language, str):
-        raise ValueError("its language is no text")
-    return [{"role": turn["role"], "content": turn["content"]} for turn in turns], language
-
-
-def load_parser(syntax: Syntax) -> Parser:
-    """A parser with the language's grammar."""
-    return Parser(Grammar(import_module(syntax.module).language()))
-
-
-def is_nested_deeply(source: bytes) -> bool:
-    """Whether more brackets or indents may be open at once than the parser can bear; strings count as well."""
-    brackets = BRACKETS[np.frombuffer(source, np.uint8)].cumsum(dtype=np.int32).max(initial=0)
-    return bool(brackets > MAX_BRACKETS) or len({len(indent) for indent in INDENT.findall(source)}) > MAX_INDENTS
-
-
-def parse(parser: Parser, source: bytes) -> Tree | None:
-    """The tree of a text; None where it is so unlike the language that the parser would take too long, or too deep."""
-    if is_nested_deeply(source):
-        return None
-    calls, bound = 0, 1000 + len(source) // BYTES_PER_CALL
-
-    def is_too_slow(offset: int, has_error: bool) -> bool:
-        nonlocal calls
-        calls += 1
-        return calls > bound
-
-    try:
-        return parser.parse(lambda offset, point: source[offset : offset + 65536], progress_callback=is_too_slow)
-    except ValueError:
-        parser.reset()
-        return None
 
 
 @dataclass
@@ -549,105 +363,3 @@ def name(definition: Node) -> str:
 
 
 TEST = re.compile(r"_*(?:[Tt]ests?|TEST)(?![a-z])")
-QUOTES = re.compile(r"^[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*)\1$", re.DOTALL)
-MARKERS = re.compile(r"^\s*(?:/\*+!?|\*+/|\*+|//+!?|#+!?)?(?:<\s)?[ \t]?")
-RULER = re.compile(r"^[^\w]*$")
-BRIEF = re.compile(r"^\s*[@\\](?:brief|short|summary|description|desc)\b\s*|^\s*<p>\s*")
-SECTION = re.compile(
-    r"^\s*(?:[@\\]\w+|:\w+[^:`]*:(?:\s|$)|>>>|```|#+ |\.\. |(?:[-*+•]|\d+[.)])\s|</?(?:p|pre|ul|ol|table|h\d)\b"
-    r"|(?:args|arguments|parameters|params|returns?|yields?|raises|throws|errors|panics|safety|examples?|usage|notes?"
-    r"|warnings?|see also|attributes|references|keyword args|input|output)\s*:?\s*$|(?:returns?|args|params?)\s*:)",
-    re.IGNORECASE,
-)
-"""Where a comment's description ends: a tag, a field, an example, a list, a heading."""
-INLINE = (
-    (re.compile(r"\{@\w+\s+([^{}]*)\}"), r"\1"),
-    (re.compile(r":\w+(?::\w+)?:`~?([^`<]*)(?:\s<[^`]*>)?`"), r"\1"),
-    (re.compile(r"</?(?:p|code|b|i|em|strong|tt|br|a|li|ul|pre)(?:\s[^<>]*)?/?>"), ""),
-    (re.compile(r"``"), "`"),
-)
-"""Markup inside a sentence, and what is left of it."""
-NOTICE = re.compile(
-    r"\b(?:todo|fixme|xxx|hack|bug|copyright|licen[cs]ed? (?:under|to)|spdx|all rights reserved|noqa|pylint|flake8|mypy"
-    r"|pyright|nosec|nolint|eslint|jshint|jslint|istanbul|prettier|clang-format|clang-tidy|checkstyle|rustfmt|clippy"
-    r"|pragma|auto-?generated|generated (?:by|from|code)|do not (?:edit|modify|use)|deprecated|type: ?ignore|coding[:=]"
-    r"|inheritdoc|non-javadoc)\b|https?://|www\.|\w@\w+\.\w|^(?:note|see|warning|c\.?f\.|i\.?e\.|e\.?g\.)\b",
-    re.IGNORECASE,
-)
-"""What speaks to editors, linters, lawyers and colleagues, or leads elsewhere, instead of describing the code."""
-CODE = re.compile(
-    r"[;{}]\s*$|^\s*(?:if|for|while|elif|with|def|class|switch|catch|except)\b.*[:({]\s*$|^\s*@\w+$|^\s*[)}\]]"
-    r"|^\s*(?:[\w.\[\]\"'*&]+\s+){0,2}[\w.\[\]\"'*&]+\s*(?:[-+*/|&:]?=|<-)\s*\S|^\s*[\w.:>-]+\([^()]*\)\s*[;,]?\s*$"
-    r"|^\s*(?:return|import|from|#include|using|let|const|var|print|assert|raise|throw)\b[^.]*[=(;]"
-)
-"""How a line of code looks that was commented out, whole or not."""
-CODE_SIGNS = re.compile(r"[;{}=\[\]]|\w\(|->|::|\w[._]\w")
-ENGLISH = frozenset(
-    re.findall(r"\w+", "the a an of to and in is for if with from this that be it on as by are not or returns all")
-)
-OTHERS = frozenset(
-    re.findall(
-        r"\w+",
-        "der die das und nicht ist ein eine für mit von wird le la les des est une pour dans avec sur el los las una"
-        " por con que del para não uma os il di che per della een het van niet voor",
-    )
-)
-"""Words that tell English from the other languages that comments are most often in."""
-
-
-def paragraph(comment: str) -> list[str]:
-    """The lines of a comment's or docstring's first paragraph, without markers, up to its first section or list."""
-    if quoted := QUOTES.match(comment.strip()):
-        lines = quoted[2][:MAX_COMMENT].splitlines()
-    else:
-        ends = (line.rstrip().removesuffix("*/") for line in comment[:MAX_COMMENT].splitlines())
-        lines = [MARKERS.sub("", line) for line in ends]
-    lines = [BRIEF.sub("", line) for line in lines]
-    stripped = ["" if RULER.match(line) else line.rstrip() for line in lines]
-    begun = dropwhile(lambda line: not line, stripped)
-    return list(takewhile(lambda line: line and not SECTION.match(line), begun))
-
-
-def request(lines: list[str]) -> str:
-    """A paragraph as one line of plain text."""
-    return " ".join(plain(" ".join(lines)).split())
-
-
-def plain(text: str) -> str:
-    """A text without markup inside its sentences."""
-    for pattern, replacement in INLINE:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def refusal(lines: list[str], parser: Parser) -> str | None:
-    """Why a comment's paragraph asks for nothing: short, long, letters, notice, unfinished, language, code; or None."""
-    text = request(lines)
-    words = re.findall(r"[^\W\d_]+", text)
-    letters, solid = sum(map(len, words)), len(text.replace(" ", ""))
-    lower = [word.lower() for word in words]
-    if len(words) < MIN_WORDS:
-        return "short"
-    if len(words) > MAX_WORDS:
-        return "long"
-    if letters < MIN_LETTERS * solid:
-        return "letters"
-    if NOTICE.search(text):
-        return "notice"
-    if text.endswith((":", ",", "(")):
-        return "unfinished"
-    if sum(len(word) for word in words if word.isascii()) < MIN_ASCII * letters:
-        return "language"
-    if (foreign := sum(word in OTHERS for word in lower)) > 1 and foreign > sum(word in ENGLISH for word in lower):
-        return "language"
-    if 2 * sum(bool(CODE.search(plain(line))) for line in lines) > len(lines) or is_code("\n".join(lines), parser):
-        return "code"
-    return None
-
-
-def is_code(text: str, parser: Parser) -> bool:
-    """Whether a comment's text, with the signs of code in it, is all of the language: code that was commented out."""
-    if not CODE_SIGNS.search(text):
-        return False
-    tree = parse(parser, dedent(text).encode())
-    return tree is not None and not tree.root_node.has_error

@@ -9,7 +9,8 @@ from pipeline.sources import Limits, Split
 from pipeline.sources.jsonl import JsonLines
 from schemas.json_lines import parse
 from transforms.conditional import Unmeasured
-from transforms.dialogue import Dialogues, Instructions, messages_of
+from transforms.dialogue import Dialogues
+from transforms.messages import Instructions, messages_of
 
 
 def steps(settings: Settings) -> list[Step]:

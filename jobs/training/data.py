@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from jobs.training.encoder import Encoder
 from pipeline.locations import read_lines
-from transforms.dialogue import messages_of
+from transforms.messages import messages_of
 
 UNLEARNED = -100
 """Target of a token that is not learned: padding, what a user says, and whatever follows a row's last token."""
