@@ -133,7 +133,7 @@ class ParquetPart:
         for batch in table.iter_batches(
             batch_rows, row_groups=[group], columns=list(columns.values()), use_threads=False
         ):
-            values = {value: _values(batch.column(column)) for value, column in self.columns}
+            values = {value: _values(batch.column(column), value) for value, column in self.columns}
             for index in range(batch.num_rows):
                 row += 1
                 grown += len(values["content"][index] or b"") + ROW_OVERHEAD
@@ -158,18 +158,18 @@ def _bounds(metadata: pq.FileMetaData, stored: int, limits: Limits) -> list[int]
     return [total * size // all_claimed + total // len(claimed) for size in claimed]
 
 
-def _values(column: pa.Array) -> list[Any]:
-    """A column as Python objects: texts as bytes, whose encoding is checked row by row; Unread for what is none."""
+def _values(column: pa.Array, value: str) -> list[Any]:
+    """A column as Python objects: bytes for content, and for texts that are no UTF-8; Unread for what is nothing."""
     if isinstance(column, pa.DictionaryArray):
         used = column.indices.unique().drop_null()
-        held = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
+        held = dict(zip(used.to_pylist(), _values(column.dictionary.take(used), value), strict=True))
         return [held.get(index) for index in column.indices.to_pylist()]
-    if _is_text(column.type):
-        column = column.cast(pa.large_binary())
+    if value == "content":
+        return column.cast(pa.large_binary()).to_pylist()
     try:
         return column.to_pylist()
     except READ_ERRORS:
-        return [_cell(scalar) for scalar in column]
+        return [_cell(scalar) for scalar in (column.cast(pa.large_binary()) if _is_text(column.type) else column)]
 
 
 def _cell(scalar: pa.Scalar) -> Any:

@@ -105,6 +105,8 @@ def table_row(
 
 def _flaw(value: str, cell: Any) -> str | None:
     """What is wrong with a cell; None where nothing is. Whether bytes of a content are text, `text_row` tells."""
+    if cell is None or (isinstance(cell, str) and cell.isascii() and "\0" not in cell):
+        return None
     if isinstance(cell, Unread):
         return cell.why
     if isinstance(cell, list):

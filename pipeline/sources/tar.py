@@ -104,9 +104,12 @@ def is_header(block: bytes) -> bool:
     """Whether a block has a tar header's checksum: the sum of its bytes or, by old writers, of its signed bytes."""
     if len(block) < BLOCK:
         return False
-    summed = block[:148] + b" " * 8 + block[156:]
-    total = sum(summed)
-    return _octal(block[148:156]) in (total, total - 256 * len(summed.translate(None, ASCII)))
+    field = block[148:156]
+    stated, total = _octal(field), sum(block) - sum(field) + 8 * ord(" ")
+    if stated == total:
+        return True
+    beyond_ascii = block[:148].translate(None, ASCII) + block[156:].translate(None, ASCII)
+    return stated == total - 256 * len(beyond_ascii)
 
 
 def _check(header: bytes, position: int, ended: bool) -> None:
