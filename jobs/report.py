@@ -46,6 +46,7 @@ REASONS = {
     "input.not_regular": "It is a link, a device or another member that is no regular file.",
     "input.not_utf8": "Its bytes are not valid UTF-8.",
     "input.submodule": "It is a submodule: another repository, named by a commit and not held in this one.",
+    "input.unchanged": "It has not changed since the day of `since`; it is read for the licences of what has.",
     "input.too_large": "It is larger than the recipe's bound on file size.",
     "input.truncated": "The source holds a part of its bytes, or none of them.",
     "input.unreadable": "It could not be opened or read, for example for want of permission.",

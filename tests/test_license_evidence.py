@@ -374,3 +374,27 @@ def pointed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
 def test_the_file_that_a_manifest_names_decides(pointed: dict[str, str | None], name: str) -> None:
     expected = POINTED[name][1]
     assert pointed[f"{name}/part/b.py"] in (expected, f"{expected} AND MIT")
+
+
+def test_a_changed_file_has_the_licence_of_a_full_run(tmp_path: Path) -> None:
+    forms = {name: part for name, (part, _) in (LINKED | POINTED).items()} | {
+        name: UNREAD[name].files for name in UNREAD
+    }
+    before: dict[str, str | bytes | Link] = {"LICENSE": MIT}
+    for name, part in forms.items():
+        before |= {f"{name}/{path}": what for path, what in BESIDE.items()}
+        before |= {f"{name}/part/{path}": what for path, what in part.items()}
+    after = {f"{name}/{path}": code(number) for number, name in enumerate(forms) for path in ("c.py", "part/b.py")}
+    commit(tmp_path / "repos/repo", before)
+    commit(tmp_path / "repos/repo", after, day="2026-02-01")
+    commit(tmp_path / "repos/still", {"LICENSE": GPL, "a.py": code(1)})
+    source = {"kind": "git", "uri": f"{tmp_path}/repos/*"}
+    whole = licenses(curated(tmp_path / "whole", [source], BLOCKS))
+    out = curated(tmp_path / "since", [source | {"since": "2026-01-01"}], BLOCKS)
+    found = licenses(out)
+    assert {path: found[f"repo/{path}"] for path in after} == {path: whole[f"repo/{path}"] for path in after}
+    rows = {named(row): row for row in ledger(out)}
+    others = {path: row for path, row in rows.items() if path.removeprefix("repo/") not in after}
+    assert {(row["decision"], row["reason"]) for row in others.values()} == {("dropped", "input.unchanged")}
+    assert "repo/LICENSE" in others
+    assert not {path for path in others if path.startswith("still/") or path.endswith("/a.py")}

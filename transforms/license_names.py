@@ -1,9 +1,11 @@
 """What a file's name says of licences: whether it may state any, and for which files it then speaks."""
 
+import glob
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.license_metadata import is_metadata
+from transforms.license_metadata import hosted_file, is_metadata, named_files
 
 _LICENSE_NAME = re.compile(
     r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying\d*(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
@@ -89,5 +91,12 @@ class LicenseNames:
     """Which files speak for the licences of others, for sources that read such files where others would go unread."""
 
     def speaks(self, path: str) -> bool:
-        """Whether a file of this path speaks for others."""
-        return evidence_scope(path) is not None
+        """Whether a file of this path speaks for others, or a link to a folder would."""
+        return evidence_scope(path) is not None or is_license_folder(path)
+
+    def leads(self, path: str, text: bytes) -> Iterator[str]:
+        """The files that package metadata of this path names as its licence: paths and globs from the root."""
+        folder = glob.escape(path.rpartition("/")[0])
+        for name in (name for files in named_files(path, text) for name in files.names):
+            hosted = hosted_file(name)
+            yield hosted[1] if hosted else f"{folder}/{name}" if folder else name

@@ -4,12 +4,15 @@ A row is an entry of the revision's tree. Its bytes are those of the blob, as in
 ends, filters and LFS. Trees, commits and blobs are checked against their ids.
 """
 
+import glob
 import hashlib
 import os
+import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from fnmatch import fnmatchcase
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -24,7 +27,7 @@ from pipeline.sources.git_objects import (
     Objects,
     TooLarge,
 )
-from pipeline.sources.git_repository import Repository, Unreadable
+from pipeline.sources.git_repository import MAX_LINKS, Repository, Unreadable
 from pipeline.sources.rows import (
     DEFAULT_LIMITS,
     FILE_KINDS,
@@ -65,6 +68,7 @@ class GitSource:
 
     `revision` is a branch, a tag or a commit's full id. With `since`, of repositories committed to on that day (UTC) or
     later, the files that differ from the last commit before it on the first-parent line; all where there is none.
+    Of the other files those are read, as evidence alone, that speak for the licences of these.
     """
 
     uri: str
@@ -160,6 +164,8 @@ class GitPart:
             found = True
             if index // STRIPE % self.shares == self.share:
                 yield _row(objects, origin, file, limits)
+        if found and base and self.share == 0 and limits.evidence:
+            yield from _unchanged(objects, origin, (commit.tree, base.tree), limits)
         if not found and self.since is None:
             yield from replace(self, origin=origin)._whole("input.empty", "commit without files")
 
@@ -210,6 +216,7 @@ class File(NamedTuple):
     path: bytes
     entry: Entry
     trouble: tuple[str, str] | None
+    is_unchanged: bool = False
 
 
 class _Open(NamedTuple):
@@ -221,8 +228,8 @@ class _Open(NamedTuple):
     size: int
 
 
-def files(objects: Objects, tree: bytes, base: bytes | None) -> Iterator[File]:
-    """The files of a tree that are not just so in the tree `base`, in its order. Raises Bomb."""
+def files(objects: Objects, tree: bytes, base: bytes | None, whole: bool = False) -> Iterator[File]:
+    """The files of a tree that are not just so in the tree `base`, or all with `whole`, in its order. Raises Bomb."""
     folders: list[_Open] = []
     size = 0
 
@@ -255,14 +262,73 @@ def files(objects: Objects, tree: bytes, base: bytes | None) -> Iterator[File]:
             size -= folders.pop().size
             continue
         earlier = folder.earlier.get(entry.name)
-        if earlier == entry:
+        if earlier == entry and not whole:
             continue
         objects.budget.spend(ENTRY_BYTES)
         path = folder.path + entry.name
         if not stat.S_ISDIR(entry.mode):
-            yield File(path, entry, None)
+            yield File(path, entry, None, earlier == entry)
         elif trouble := opened(path + b"/", entry, earlier):
             yield File(path, entry, trouble)
+
+
+def _unchanged(objects: Objects, origin: Origin, trees: tuple[bytes, bytes], limits: Limits) -> Iterator[Row]:
+    """Rows of unchanged files that speak for the licences of changed ones, or through which others speak.
+
+    They are those that `limits.evidence` names, then what links and package metadata lead to: one link further with
+    each walk through the tree.
+    """
+    assert limits.evidence
+    given: set[str] = set()
+    leads = dict.fromkeys(("",))
+    seen: set[str] = set()
+    for walk in range(MAX_LINKS):
+        seen |= set(leads)
+        wanted, leads = _Wanted(leads), {}
+        for file in files(objects, *trees, whole=True):
+            path = member_path(file.path)[0]
+            if path in given or not (wanted.has(path) if walk else limits.is_evidence(path)):
+                continue
+            row = _row(objects, origin, file, limits)
+            if row.link is not None:
+                leads |= dict.fromkeys(wanted.behind(path, row.link) if walk else (row.link,))
+            elif text := row.content or row.evidence:
+                leads |= dict.fromkeys(limits.evidence.leads(path, text) if limits.is_evidence(path) else ())
+            if file.is_unchanged:
+                given.add(path)
+                yield _as_unchanged(row)
+        leads = {lead: None for lead in map(posixpath.normpath, leads) if lead not in seen}
+        if not leads:
+            return
+
+
+class _Wanted:
+    """Paths and globs of paths that links and package metadata lead to."""
+
+    def __init__(self, leads: Iterable[str]) -> None:
+        self._globs = [lead for lead in leads if glob.has_magic(lead)]
+        self._paths = {lead for lead in leads if not glob.has_magic(lead)}
+        self._folders = {path[:end] for path in self._paths for end, letter in enumerate(path) if letter == "/"}
+
+    def has(self, path: str) -> bool:
+        """Whether a file is wanted, or lies in a folder that is, or is a link in the place of a folder above one."""
+        if path in self._paths or path in self._folders:
+            return True
+        above = (path[:end] for end, letter in enumerate(path) if letter == "/")
+        return any(folder in self._paths for folder in above) or any(fnmatchcase(path, name) for name in self._globs)
+
+    def behind(self, link: str, target: str) -> list[str]:
+        """Where that which is wanted lies, now that a part of its path proves to be a link."""
+        return [target + path[len(link) :] for path in self._paths if path == link or path.startswith(f"{link}/")]
+
+
+def _as_unchanged(row: Row) -> Row:
+    """The same row for its evidence alone."""
+    text = b"" if row.reason == "input.empty" else row.content or row.evidence
+    told = None if text is not None or row.link else row.reason
+    return row._replace(
+        content=None, content_id=None, evidence=text, reason="input.unchanged", detail=told and f"not read: {told}"
+    )
 
 
 def _row(objects: Objects, origin: Origin, file: File, limits: Limits) -> Row:

@@ -52,6 +52,10 @@ class EvidenceNames(Protocol):
         """Whether a file of this path does."""
         ...
 
+    def leads(self, path: str, text: bytes) -> Iterable[str]:
+        """Paths, and globs of paths, from the repository's root that a file of this path and text speaks through."""
+        ...
+
 
 @dataclass(frozen=True)
 class Limits:
