@@ -18,9 +18,12 @@ class Block(BaseModel):
 
 
 class EnvironmentSource(Block):
-    """The packages of the running Python environment, and its standard library."""
+    """The packages of the running Python environment, or those named and what they require; its standard library."""
 
     kind: Literal["environment"]
+    packages: Literal["all"] | list[str] = "all"
+    leave_out: dict[str, str] = {}
+    """Name → why. No file of such a package is read."""
 
 
 class ArchiveSource(Block):

@@ -40,7 +40,7 @@ REASONS = {
     "input.empty": "It has no content.",
     "input.empty_archive": "The archive holds no file.",
     "input.git_lfs_pointer": "It is the pointer that Git LFS keeps in the place of a file stored elsewhere.",
-    "input.left_out": "Something lies before or behind the archive proper, is of another kind and was not read.",
+    "input.left_out": "It was not read: it lies beside an archive proper, or is a package that the recipe leaves out.",
     "input.malformed_json": "The line is not the JSON object that the source promises.",
     "input.no_content": "The source has a row for it, and no content.",
     "input.not_regular": "It is a link, a device or another member that is no regular file.",

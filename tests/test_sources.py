@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import tarfile
 import zipfile
@@ -359,6 +360,87 @@ def test_the_standard_library_is_the_repository_python():
     assert len(paths) > 500
     assert not [path for path in paths if "site-packages" in path or "__pycache__" in path]
     assert set(python["revision"].to_pylist()) == {".".join(map(str, sys.version_info[:3]))}
+
+
+def application(site: Path, further: tuple[str, ...] = ()) -> None:
+    """An application, what it requires, and what else is installed beside it."""
+    needs = {
+        "app": ["Web_Kit[http2]>=1", "gone; python_version < '3'", "extra-tool; extra == 'tools'"],
+        "web-kit": ["app", "frames (>=2); extra == 'http2'", "templates; extra == 'pages'"],
+        "frames": [],
+        **{name: [] for name in ("templates", "extra-tool", "gone", *further)},
+    }
+    for name, requirements in needs.items():
+        module = name.replace("-", "_")
+        told = "".join(f"Requires-Dist: {line}\n" for line in requirements)
+        metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{told}"
+        extra = {f"{module}-1.0.dist-info/METADATA": metadata}
+        distribution(site, name, {f"{module}/a.py": f"from {module} import b", f"{module}/b.py": "b = 1"}, **extra)
+
+
+def test_packages_are_those_named_and_what_they_require(tmp_path):
+    application(tmp_path / "one")
+    application(tmp_path / "two", ("another", "a-tool-of-developers"))
+    one, two, every = (
+        rows(EnvironmentSource((str(tmp_path / site),), standard_library=False, packages=packages))
+        for site, packages in (("one", ("App",)), ("two", ("App",)), ("one", None))
+    )
+    assert {row["repo"] for row in one} == {"app", "web-kit", "frames"}
+    assert contents(one) == contents(two)
+    assert {row["repo"] for row in every} == {"app", "web-kit", "frames", "templates", "extra-tool", "gone"}
+    alone = rows(EnvironmentSource((str(tmp_path / "one"),), standard_library=False, packages=("frames",)))
+    assert {row["repo"] for row in alone} == {"frames"}
+
+
+def test_an_editable_application_is_no_row_and_what_it_requires_is(tmp_path):
+    application(tmp_path)
+    editable = '{"url": "file:///x", "dir_info": {"editable": true}}'
+    write(tmp_path / "app-1.0.dist-info/direct_url.json", editable)
+    found = rows(EnvironmentSource((str(tmp_path),), standard_library=False, packages=("app",)))
+    assert {row["repo"] for row in found} == {"web-kit", "frames"}
+
+
+@pytest.mark.parametrize("target", [600, 1 << 20])
+def test_a_package_that_is_left_out_is_one_row(tmp_path, target):
+    application(tmp_path)
+    leave_out = {"Web.Kit": "too large to show", "python": "well known"}
+    source = EnvironmentSource((str(tmp_path),), packages=("app",), leave_out=leave_out)
+    found = rows(source, target)
+    told = {row["repo"]: row for row in found if row["input_reason"] == "input.left_out"}
+    assert {row["repo"] for row in found} == {"app", "web-kit", "frames", "python"}
+    assert sorted(told) == ["python", "web-kit"]
+    left = [path for path in tmp_path.rglob("*") if "web_kit" in str(path) and path.is_file()]
+    assert told["web-kit"]["input_detail"] == f"{len(left)} files: too large to show"
+    assert told["web-kit"]["size"] == sum(path.stat().st_size for path in left)
+    assert told["web-kit"]["content"] is None
+    assert [row["repo"] for row in found].count("web-kit") == 1
+    assert re.fullmatch(r"\d{1,2},?\d{3} files: well known", told["python"]["input_detail"])
+    before = [split.fingerprint for split in source.splits(target)]
+    write(tmp_path / "web_kit/a.py", "longer than it was before")
+    assert [split.fingerprint for split in source.splits(target)] != before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"packages": ("web-kitt",)}, "packages: web-kitt is no package .*; did you mean web-kit?"),
+        ({"packages": ("zzz",)}, "packages: zzz is no package .*; install it, or take the name out"),
+        ({"packages": ("frames",), "leave_out": {"web-kit": "x"}}, "leave_out: web-kit is no package"),
+        ({"leave_out": {"pyhton": "x"}}, "leave_out: pyhton .*; did you mean python?"),
+    ],
+)
+def test_a_package_of_no_such_name_is_refused(tmp_path, settings, message):
+    application(tmp_path)
+    with pytest.raises(SourceError, match=message):
+        EnvironmentSource((str(tmp_path),), **settings).splits(1 << 20)
+
+
+def test_a_requirement_that_is_none_is_told(tmp_path):
+    metadata = "Metadata-Version: 2.4\nName: odd\nVersion: 1.0\nRequires-Dist: a b c\n"
+    distribution(tmp_path, "odd", {}, **{"odd-1.0.dist-info/METADATA": metadata})
+    assert rows(EnvironmentSource((str(tmp_path),), standard_library=False))
+    with pytest.raises(SourceError, match="odd requires 'a b c', which is no requirement"):
+        EnvironmentSource((str(tmp_path),), packages=("odd",)).splits(1 << 20)
 
 
 # Tables

@@ -52,7 +52,8 @@ def split_bytes(size: int) -> int:
 def _source(block: SourceBlock) -> Source:
     match block:
         case EnvironmentSource():
-            return Environment()
+            packages = None if block.packages == "all" else tuple(block.packages)
+            return Environment(packages=packages, leave_out=block.leave_out)
         case ArchiveSource():
             return Archives(block.uri)
         case DirectorySource():
