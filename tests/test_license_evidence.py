@@ -1,7 +1,9 @@
 """A licence that nobody could read is not absent: unread licence files and manifests, from every kind of source."""
 
 import gzip
+import hashlib
 import io
+import json
 import os
 import subprocess
 import tarfile
@@ -10,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.command_line import curated, ledger, named
@@ -398,3 +402,23 @@ def test_a_changed_file_has_the_licence_of_a_full_run(tmp_path: Path) -> None:
     assert {(row["decision"], row["reason"]) for row in others.values()} == {("dropped", "input.unchanged")}
     assert "repo/LICENSE" in others
     assert not {path for path in others if path.startswith("still/") or path.endswith("/a.py")}
+
+
+def test_what_a_clone_lacks_and_rows_without_content_are_not_absent(tmp_path: Path) -> None:
+    files = {"LICENSE": MIT, "a.py": code(1), "part/COPYING": GPL, "part/b.py": code(2), "debian/copyright": MIT}
+    commit(tmp_path / "repo", files)
+    content = GPL.encode()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    (tmp_path / "repo/.git/objects" / blob[:2] / blob[2:]).unlink()
+    rows = [
+        {"repo": "rows", "path": path, "content": None if path == "part/COPYING" else text}
+        for path, text in files.items()
+    ]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    write(tmp_path, {"rows.jsonl": lines})
+    pq.write_table(pa.Table.from_pylist([row | {"repo": "table"} for row in rows]), tmp_path / "rows.parquet")
+    kinds = {"git": "repo", "jsonl": "rows.jsonl", "parquet": "rows.parquet"}
+    sources = [{"kind": kind, "uri": f"{tmp_path}/{name}"} for kind, name in kinds.items()]
+    found = licenses(curated(tmp_path, sources, BLOCKS))
+    for repo in ("repo", "rows", "table"):
+        assert (found[f"{repo}/a.py"], found[f"{repo}/part/b.py"]) == ("MIT", UNKNOWN), repo

@@ -10,7 +10,7 @@ from schemas.contracts import BatchFunction
 from schemas.datasets import FAILURE, ROW_ID, SOURCE_ROW, field
 from transforms.license import FOUND
 from transforms.license_links import UNKNOWN
-from transforms.license_names import evidence_scope
+from transforms.license_names import evidence_scope, is_license_folder
 
 _READ = ("input.empty",)  # reasons of rows of which all was read that there is
 _PARTLY_READ = ("input.bomb", "input.corrupt", "input.corrupt_archive", "input.unreadable")
@@ -51,7 +51,8 @@ def _unheard(missing: bool, batch: pa.RecordBatch) -> pa.RecordBatch:
         if missing and not path and reason[row].as_py() in _PARTLY_READ:
             scopes[row] = "repository"
         elif not link.is_valid:  # else its target speaks
-            scopes[row] = evidence_scope(path) or ("file" if failure[row].is_valid else None)
+            other = "directory" if is_license_folder(path) else "file" if failure[row].is_valid else None
+            scopes[row] = evidence_scope(path) or other
     scope = pa.array(scopes, pa.string())
     told = {
         "license_found": pa.scalar(UNKNOWN),
