@@ -6,9 +6,13 @@ validates tokens only where it is told to, and nothing here does.
 """
 
 import threading
+from bisect import bisect
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
+
+import re2
 
 if TYPE_CHECKING:
     from kingfisher_sdk import Scanner
@@ -39,8 +43,15 @@ VENDORS = {
 LEFT_TO_RULES = ("mongodb-connection-string", "generic-credential-uri", "slack-webhook")
 """Addresses, of which the rules take the secret part alone."""
 
-UNBRACKETED = bytes(32 if byte in b"()[]{}<>,|&#" or byte > 127 else byte for byte in range(256))
-"""Most rules want a token to end at a quotation mark or a blank. Here other signs around it are blanks, too."""
+_LATIN1 = re2.Options()
+_LATIN1.encoding = re2.Options.Encoding.LATIN1
+
+_PART = rb"[A-Za-z0-9_.~+/=-]*"
+BRACKETED = re2.compile(
+    rb"[A-Za-z]%b[0-9]%b[A-Za-z]%b[0-9]%b(?:[()\[\]{}<>,|&#:?!]|[^\x00-\x7f]|\.\s)" % (_PART, _PART, _PART, _PART),
+    _LATIN1,
+)
+"""What may be a token before a sign other than a quotation mark or a blank, at which most rules want it to end."""
 
 _loading = threading.Lock()
 
@@ -61,9 +72,22 @@ def load_scanner() -> "Scanner":
 
 
 def vendor_tokens(text: bytes) -> Iterator[tuple[int, int, str]]:
-    """Start and end in bytes, and kind, of the tokens in a UTF-8 text, with brackets and commas and without."""
-    bare = text.translate(UNBRACKETED).replace(b". ", b"  ").replace(b".\n", b" \n")
-    for finding in (*scanner().scan(text), *scanner().scan(bare)):
+    """Start and end in bytes, and kind, of the tokens in a UTF-8 text, whatever sign comes after them."""
+    yield from _found(text)
+    spans = (match.span() for match in BRACKETED.finditer(text))
+    runs = [(start, end) for start, end in spans if end - start > 16]
+    # One to a line, each with a blank in the place of the sign.
+    alone = b"".join(text[start : end - 1].rstrip(b".").ljust(end - start) + b"\n" for start, end in runs)
+    firsts = list(accumulate((end - start + 1 for start, end in runs), initial=0))
+    for start, end, kind in _found(alone) if runs else ():
+        run = bisect(firsts, start) - 1
+        if end < firsts[run + 1]:
+            shift = runs[run][0] - firsts[run]
+            yield start + shift, end + shift, kind
+
+
+def _found(text: bytes) -> Iterator[tuple[int, int, str]]:
+    for finding in scanner().scan(text):
         name = finding.rule_id.rpartition("/")[2].removeprefix("betterleaks.")
         if finding.visible and not name.startswith(LEFT_TO_RULES):
             kind = next((kind for prefix, kind in VENDORS.items() if name.startswith(prefix)), "SECRET")
