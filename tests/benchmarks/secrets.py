@@ -244,7 +244,7 @@ def examples(package: bytes, part: str) -> list[Example]:
 
 
 def ours(found: list[str]) -> list[list[Span]]:
-    rows = FIND(pa.record_batch({"content": found})).column("pii").to_pylist()
+    rows = FIND(pa.record_batch({"content": pa.array(found, pa.string())})).column("pii").to_pylist()
     return [[(s["start"], s["end"], s["kind"]) for s in row if s["kind"] not in PERSONAL] for row in rows]
 
 
