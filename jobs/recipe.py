@@ -73,13 +73,15 @@ class LanguagesBlock(Block):
 class LicenseBlock(Block):
     """Classes and SPDX ids that are kept.
 
+    `scope`: of what a file, its folder and its repository say, the strictest holds, or the nearest. `against` names
+    output locations of earlier runs: a text that they have matched is not matched again.
     A repository of which only a part could be read may have a licence in the rest: with `incomplete: unknown` all of it
     is unknown, with `as_read` what was read decides.
-    `against` names output locations of earlier runs: a text that they have matched is not matched again.
     """
 
     enabled: bool = True
     keep: list[str] = ["permissive"]
+    scope: Literal["strictest", "nearest"] = "strictest"
     incomplete: Literal["unknown", "as_read"] = "unknown"
     against: list[Location] = []
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.license_scopes import other_scope
 from jobs.progress import TEXT, makes
 from pipeline.storage import ROW_BITS, Manifest, Store
 from schemas.datasets import CAPPED
@@ -125,7 +126,8 @@ def summarize(store: Store) -> dict[str, Any]:
     - `licenses`: `classes` (license_class, rows, kept, made_stricter), `expressions` (the same by license),
       both largest first; `made_stricter`, `made_stricter_kept`: files that a copy gave a stricter licence, and
       `turned`, from what to what (from, to, rows, kept), largest first;
-      `not_all_heard`: files with more near copies than are asked for their licence, none of which changed it
+      `not_all_heard`: files with more near copies than are asked for their licence, none of which changed it;
+      `other_scope`: what the other `license.scope` would keep and drop (`jobs.license_scopes`)
     - `duplicates`: `exact` and `near` (rows, bytes), dropped; `survivors`: files that stand for them;
       `largest` clusters (survivor as repo/path, members with the survivor, exact, near, bytes dropped);
       `similarities` of the near ones (from, to, rows); `buckets` of more candidates than usual (file: the first,
@@ -150,7 +152,7 @@ def summarize(store: Store) -> dict[str, Any]:
     dropped = _rows(fates["reasons"], "reason", "duplicate.repository") | {"alone": told["alone"]}
     families = _families(store)
     summary = fates | {
-        "licenses": told["licenses"],
+        "licenses": told["licenses"] | {"other_scope": other_scope(store)},
         "duplicates": fates["duplicates"] | told["duplicates"] | {"buckets": _buckets(store)},
         "families": families and families | {"dropped": dropped},
         "complete": fates["complete"] and told["complete"],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.corpora import MIT, license_text
 from transforms.license import STRICTNESS, LicenseScan, combine_strictest, license_class, license_scope
 from transforms.license_match import match
-from transforms.license_resolve import LicenseResolve
+from transforms.license_resolve import LICENSES, LicenseResolve, Scope
 from transforms.license_rule import LicenseRule
 from transforms.license_unread import UnheardLicenses
 
@@ -46,10 +46,15 @@ def nothing_else(rows: int) -> dict[str, pa.Array]:
     return {name: pa.nulls(rows, UnheardLicenses.schema.field(name).type) for name in names}
 
 
-def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None) -> dict[str, dict]:
+def resolve(
+    *rows: tuple[str, str | None, str | None],
+    claim: str | None = None,
+    scope: Scope = "strictest",
+    kind: str = "seen:",
+) -> dict[str, dict]:
     """Rows of one repository (path, licence found, scope) to what holds, by path."""
     paths, found, scopes = zip(*rows, strict=True)
-    evidence = [expression and f"seen: {expression}" for expression in found]
+    evidence = [expression and f"{kind} {expression}" for expression in found]
     batch = pa.record_batch(
         {
             "row_id": pa.array(range(len(rows)), pa.int64()),
@@ -63,7 +68,7 @@ def resolve(*rows: tuple[str, str | None, str | None], claim: str | None = None)
             "claimed_license": pa.array([claim] * len(rows), pa.string()),
         }
     )
-    resolved = LicenseResolve().load()(batch)
+    resolved = LicenseResolve(scope).load()(batch)
     assert resolved.schema.equals(LicenseResolve().schema)
     assert resolved["row_id"].to_pylist() == list(range(len(rows)))
     return dict(zip(paths, resolved.to_pylist(), strict=True))
@@ -584,7 +589,7 @@ def test_claims_and_nothing_at_all() -> None:
     claimed = resolve(("LICENSE", "MIT", "directory"), ("a.py", None, None), claim="gpl-2.0")["a.py"]
     assert (claimed["license"], claimed["license_class"]) == ("GPL-2.0-only", "copyleft")
     assert claimed["license_evidence"] == "LICENSE: seen: MIT; source's claim score 100: GPL-2.0-only"
-    nothing = {"row_id": 0, "license": None, "license_class": "unknown", "license_evidence": None}
+    nothing = dict.fromkeys(LICENSES.names) | {"row_id": 0, "license_class": "unknown"}
     assert resolve(("a.py", None, None))["a.py"] == nothing
     assert resolve(("a.py", None, None), claim="other")["a.py"] == nothing
     unclear = resolve(("LICENSE", "LicenseRef-scancode-unknown", "directory"), ("a.py", "MIT", "file"))

@@ -325,7 +325,9 @@ def _evidence(found: Found, scope: str) -> str:
 
 
 def _kind(found: Found, scope: str) -> str:
-    return "license-file" if scope == "directory" else "spdx-tag" if found.tagged else "header"
+    if scope == "directory":
+        return "license-file"
+    return "spdx-tag" if found.tagged else "header" if found.stated else "mention"
 
 
 def _places(found: Found) -> str:

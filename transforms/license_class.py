@@ -134,6 +134,11 @@ def license_class(expression: str | None) -> str:
     return _class_of_terms(expression) or "unknown"
 
 
+def states_terms(expression: str) -> bool:
+    """Whether an expression names a licence, or unknown terms: more than a phrase such as "see the LICENSE file"."""
+    return _class_of_terms(expression) is not None
+
+
 @lru_cache(maxsize=65536)
 def spdx_expression(text: str) -> str | None:
     """A declared expression under SPDX's names (`mit or GPL-2.0+` is `MIT OR GPL-2.0-or-later`); null if it is none."""
@@ -160,6 +165,13 @@ def offers_choice(expression: str) -> bool:
     return isinstance(_parse(expression), license_expression.OR)
 
 
+@lru_cache(maxsize=65536)
+def conjuncts(expression: str) -> list[str]:
+    """The licences of `A AND B`, one by one; of any other expression, itself."""
+    parsed = _parse(expression)
+    return [operand.render() for operand in parsed.args] if isinstance(parsed, license_expression.AND) else [expression]
+
+
 def settle_choices(expressions: Iterable[str]) -> list[str]:
     """The distinct expressions, in order, less those that only repeat what a choice beside them offers.
 
@@ -172,6 +184,19 @@ def settle_choices(expressions: Iterable[str]) -> list[str]:
         for expression in distinct
         if expression in choices or not any(license_names(expression) <= license_names(choice) for choice in choices)
     ]
+
+
+def unexplained(said: Iterable[str], choices: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """The expressions, less those that only repeat what a choice offers of which all is among the texts."""
+    texts, explained = list(texts), set()
+    for choice in filter(offers_choice, choices):
+        offered = license_names(choice)
+        repeats = [
+            expression for expression in texts if not offers_choice(expression) and license_names(expression) <= offered
+        ]
+        if offered == frozenset().union(*map(license_names, repeats)):
+            explained.update(repeats)
+    return [expression for expression in said if expression not in explained]
 
 
 def combine_strictest(expressions: Iterable[str | None]) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from transforms.contents import Contents
 from transforms.license_class import STRICTNESS, combine_strictest
+from transforms.license_names import license_scope
 from transforms.similarity import Found
 
 Similar = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Found]
@@ -98,13 +99,14 @@ def inherited_licenses(
     """The licence of each row after its copies and near copies have been heard.
 
     Files of fewer than `min_shingles` shingles neither give nor take: an empty file, or a line that everybody
-    writes, comes from nowhere. Where shingles were not counted (null), every text is heard.
+    writes, comes from nowhere. Nor do licence files, whose text everybody has, and which say themselves what they say.
+    Where shingles were not counted (null), every text is heard.
     """
     licenses = Licenses.of(batch)
     table, own = licenses.table, licenses.of_row.copy()
     counted = batch.column("shingles").fill_null(min_shingles).to_numpy()
     is_unread = pc.starts_with(batch.column("reason"), "input.").fill_null(False).to_numpy(zero_copy_only=False)
-    rows = _rows_in_mixed_components(contents, own, (counted >= min_shingles) & ~is_unread)
+    rows = _rows_in_mixed_components(contents, own, (counted >= min_shingles) & ~is_unread, batch.column("path"))
     near, is_capped = _near_witnesses(contents, rows, table, own, policy, similar)
     evidence = {row: NOT_ALL_HEARD for content in is_capped for row in rows[content]}
     for content, copies in rows.items():
@@ -123,7 +125,9 @@ def inherited_licenses(
     return licenses
 
 
-def _rows_in_mixed_components(contents: Contents, own: np.ndarray, is_heard: np.ndarray) -> dict[int, list[int]]:
+def _rows_in_mixed_components(
+    contents: Contents, own: np.ndarray, is_heard: np.ndarray, paths: pa.Array
+) -> dict[int, list[int]]:
     """By content, the rows that are heard, of components with more than one licence: no other row can change."""
     component = contents.component[contents.of_row]
     starts = np.flatnonzero(np.append(True, component[1:] != component[:-1]))
@@ -131,7 +135,8 @@ def _rows_in_mixed_components(contents: Contents, own: np.ndarray, is_heard: np.
     mixed = np.minimum.reduceat(own, starts) != np.maximum.reduceat(own, starts)
     rows: dict[int, list[int]] = {}
     for row in np.flatnonzero(np.repeat(mixed, sizes) & is_heard).tolist():
-        rows.setdefault(int(contents.of_row[row]), []).append(row)
+        if license_scope(paths[row].as_py()) != "directory":
+            rows.setdefault(int(contents.of_row[row]), []).append(row)
     return rows
 
 

@@ -1,7 +1,7 @@
 """Which licences a passage states: scancode's index, its matching and its detection.
 
-Exact matches decide alone where a rule covers the passage; approximate matching is used where licence words are left
-over. What it says of a text depends on the text and on `matcher()` alone, so it can be kept.
+Exact matches decide lists where a rule covers the passage; approximate matching is used where licence words are left
+over. What it says of a text depends on the text and on `matcher()` lists, so it can be kept.
 """
 
 import copy
@@ -25,7 +25,9 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.datasets import field
+from transforms import license_choice
 from transforms import license_class as license_classes
+from transforms.license_choice import find_runs
 from transforms.license_class import license_class
 
 INDEX_MEMORY = 1_700_000_000
@@ -55,7 +57,8 @@ class Found(NamedTuple):
     """What scancode says of a text: SPDX expression, weakest score (0 to 100), first and last line of each detection.
 
     `granted` leaves out the licences that are only named, as in "may be combined with GPL code", where others are
-    stated by a text, a notice or a tag. `rules` are scancode's names of the rules that matched.
+    stated by a text, a notice or a tag; `stated` is whether any is. `rules` are scancode's names of the rules that
+    matched.
     """
 
     expression: str
@@ -63,13 +66,15 @@ class Found(NamedTuple):
     score: float
     lines: tuple[tuple[int, int], ...]
     tagged: bool
+    stated: bool
     rules: tuple[str, ...]
 
 
 @cache
 def matcher() -> str:
-    """What an answer depends on besides the text: scancode's release, the code of this module and of the classes."""
-    code = hashlib.sha256(Path(__file__).read_bytes() + Path(license_classes.__file__).read_bytes()).hexdigest()
+    """What an answer depends on besides the text: scancode's release, the code of this module and those it asks."""
+    files = (__file__, license_classes.__file__, license_choice.__file__)
+    code = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
     return f"scancode-toolkit {version('scancode-toolkit')} {code[:12]}"
 
 
@@ -175,7 +180,7 @@ def _without_matched_text(is_false_positive: Callable[..., bool]) -> Callable[..
 
 
 def _of_few_rules(compute_candidates: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """scancode's `compute_candidates` goes through all rules to come to the matchable ones: it gets those alone."""
+    """scancode's `compute_candidates` goes through all rules to come to the matchable ones: it gets those lists."""
 
     @wraps(compute_candidates)
     def compute(query_run: Any, idx: Any, matchable_rids: set[int], **settings: Any) -> list[Any]:
@@ -272,7 +277,7 @@ def _match(text: str, approximate: bool) -> Found | None:
         index = copy.copy(index)
         index.approx_matchable_rids = _rules_near(index, query.tokens)
     matches = index.match_query(query, approximate=approximate)
-    return _detect(matches) if matches else None
+    return _detect(matches, text) if matches else None
 
 
 @numba.njit(nogil=True, cache=True)
@@ -305,11 +310,12 @@ def _rules_near(index: Any, tokens: list[int]) -> set[int]:
     return set(rule_ids[near[best]].tolist())
 
 
-def _detect(matches: list[Any]) -> Found | None:
-    """Groups matches into detections, drops clues and false positives, and joins the rest by AND.
+def _detect(matches: list[Any], text: str) -> Found | None:
+    """Groups matches into detections, drops clues and false positives, and joins the rest by AND, or as a choice.
 
     As licensedcode.detection.detect_licenses and scancode.api.get_licenses do, without the reports they build on the
-    way: a group without an expression is a mere clue, except where all its licences were detected elsewhere.
+    way: a group without an expression is a mere clue, except where all its licences were detected elsewhere. They know
+    no choice but those that a rule spells out.
     """
     from licensedcode import detection
 
@@ -329,19 +335,73 @@ def _detect(matches: list[Any]) -> Found | None:
             kept.append((group, expression))
     if not kept:
         return None
-    found = [expression for _, expression in kept]
-    granted = []
+    lists = _lists([match for group, _ in kept for match in group], text)
+    found, granted = [], []
     for group, expression in kept:
-        granting = [match.rule.license_expression for match in group if not _only_names(match.rule)]
-        granted += [expression] if len(granting) == len(group) else granting
+        choices = list(dict.fromkeys(choice for match in group if (choice := lists[id(match)].choice)))
+        rest = [match for match in group if not lists[id(match)].choice]
+        granting = [match.rule.license_expression for match in rest if lists[id(match)].is_granted]
+        found += [*choices, *(match.rule.license_expression for match in rest)] if choices else [expression]
+        granted += [*choices, *granting] if len(granting) < len(group) else [expression]
     return Found(
-        expression=_spdx(tuple(found)),
-        granted=_spdx(tuple(granted or found)),
+        expression=_joined(found),
+        granted=_joined(granted or found),
         score=min(match.score() for group, _ in kept for match in group),
         lines=tuple((min(m.start_line for m in group), max(m.end_line for m in group)) for group, _ in kept),
         tagged=any(match.matcher == "1-spdx-id" for group, _ in kept for match in group),
+        stated=any(not _only_names(match.rule) for group, _ in kept for match in group),
         rules=tuple(sorted({match.rule.identifier for group, _ in kept for match in group})),
     )
+
+
+class _List(NamedTuple):
+    """What holds of all licences of one list: the choice among them, if it is one; whether any of them is granted."""
+
+    choice: str | None
+    is_granted: bool
+
+
+def _lists(matches: list[Any], text: str) -> dict[int, _List]:
+    """By each match's `id` the list that it is in, alone or with others (`transforms.license_choice`)."""
+    matches = sorted(matches, key=lambda match: (match.qstart, match.qend))
+    lists = {id(match): _List(None, not _only_names(match.rule)) for match in matches}
+    words = _words(matches[0].query, text) if len({match.rule.license_expression for match in matches}) > 1 else []
+    if not words:
+        return lists
+    for first, last, is_choice in find_runs(text, [(words[m.qstart][0], words[m.qend][1]) for m in matches]):
+        listed = matches[first : last + 1]
+        offered = _offered([match.rule.license_expression for match in listed]) if is_choice else []
+        choice = " OR ".join(f"({expression})" for expression in offered) if len(offered) > 1 else None
+        is_granted = any(not _only_names(match.rule) for match in listed)
+        lists |= dict.fromkeys(map(id, listed), _List(choice, is_granted))
+    return lists
+
+
+def _words(query: Any, text: str) -> list[tuple[int, int]]:
+    """Begin and end in the text of each word that scancode's query counts; none where they cannot be told."""
+    from licensedcode.stopwords import STOPWORDS
+    from licensedcode.tokenize import query_pattern
+
+    known = query.idx.dictionary
+    words = [
+        found.span()
+        for found in re.finditer(query_pattern, text)
+        if (word := found[0].lower()) in known and word not in STOPWORDS
+    ]
+    return words if len(words) == len(query.tokens) else []
+
+
+def _offered(expressions: list[str]) -> list[str]:
+    """The licences of a list, each once: without phrases that name none, and the GPL's name before its version."""
+    named = [expression for expression in dict.fromkeys(expressions) if license_classes.states_terms(expression)]
+    is_versioned = any(re.match(r"a?gpl-[23]", expression) for expression in named)
+    return [expression for expression in named if not (is_versioned and expression == "gpl-1.0-plus")]
+
+
+def _joined(expressions: list[str]) -> str:
+    """Joined by AND, less the texts of licences that a choice among all of them explains, as where each is appended."""
+    choices = [expression for expression in expressions if license_classes.offers_choice(expression)]
+    return _spdx(tuple(license_classes.unexplained(expressions, choices, expressions)))
 
 
 def _only_names(rule: Any) -> bool:

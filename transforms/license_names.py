@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from transforms.license_class import find_license
 from transforms.license_metadata import hosted_file, is_metadata, named_files
 
 _LICENSE_NAME = re.compile(
@@ -16,6 +17,8 @@ _RIDER = re.compile(
     r"(?:(?:.*[-_. ])?commons[-_. ]?clause|(?:.*[-_. ])?additional.*terms|(?:.*[-_. ])?eula|.*restrictions)"
     r"(?:[-_ ][^.]*)?(?:[-_. ]?v?\d[\d.]*)?(?:\.[a-z]{2})?(?:\.(?:txt|text|md|markdown|rst|adoc|html?|rtf|pdf|docx?))?"
 )
+_OF_A_PART = re.compile(r"(?:.*/)?(.+)[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?", re.I)
+_OF_A_LICENSE = re.compile(r"(?:un|mit|bsd|apache|a?gpl|lgpl|mpl|isc|cc|epl)(?:[-_. v]?\d.*)?", re.I)
 _THIRD_PARTY = re.compile(r"third[-_ ]?part|3rd[-_ ]?part|bundled|vendored|dependenc|acknowledg|credits")
 _OTHER_DOCUMENT = re.compile(r"authors|change|code[-_]of[-_]conduct|contribut|history|news|notice|readme|security")
 _LICENSE_FOLDER = re.compile(r"(?:^|/)(?:licen[cs]es)/", re.I)
@@ -55,6 +58,12 @@ def is_license_text(path: str) -> bool:
     """Whether a licence file's name promises terms, so that one in nobody's words has unknown ones."""
     name = path[path.rfind("/") + 1 :].lower()
     return _LICENSE_TEXT.fullmatch(name) is not None or _RIDER.fullmatch(name) is not None
+
+
+def is_partial(path: str) -> bool:
+    """Whether a licence file is named after something that is no licence, as polib.LICENSE: a part of its folder."""
+    named = _OF_A_PART.fullmatch(path)
+    return named is not None and not (_OF_A_LICENSE.fullmatch(named[1]) or find_license(named[1]))
 
 
 def is_by_path(path: str) -> bool:

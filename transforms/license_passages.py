@@ -6,6 +6,7 @@ without matching one, and for notices that rules match in pieces only. Only thos
 (`transforms.license_match`). It needs the rules as numbers, some 13 MB, and not the index itself.
 """
 
+import re
 import threading
 from typing import NamedTuple
 
@@ -35,6 +36,14 @@ _PASSAGE_LINES = 6  # licence words further apart than this belong to two passag
 _PASSAGE_TOKENS = 80
 _GAP_TOKENS = 40  # occurrences of rules further apart than this belong to two notices
 _NOTICE_TOKENS = 20  # words of rules that make a notice, which is worth a closer look if words of none are between
+
+_OFFER_LINES = 4  # lines before and behind a passage in which it may be told that its licences are to be chosen from
+_OFFER_REACH = 400  # bytes
+_OFFER = re.compile(
+    rb"\b(?:alternatively|choice|choose|dual|either|elect|one of|option|pick|prefer|select|whichever)\b"
+    rb"(?=[^.;]{0,120}?\b(?:licen[cs]e[sd]?|licensing|terms|which(?:ever)? (?:one|of))\b)|\bwhichever\b",
+    re.I,
+)
 
 _TAGS = (("spdx", "license", "identifier"), ("spdx", "licence", "identifier"), ("licenses", "nuget", "org"))
 _OTHER_LINE_BREAKS = dict.fromkeys(map(ord, "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
@@ -339,13 +348,37 @@ class PassageFinder:
         shown = int((stops[:cuts] - starts[:cuts]).sum())
         if approximate and shown <= LARGEST_APPROXIMATE and shown >= _MOSTLY * (end - begin):
             return [(begin, end, 0)], True
-        spans = zip(starts[:cuts].tolist(), stops[:cuts].tolist(), first_lines[:cuts].tolist(), strict=True)
-        return list(spans), approximate
+        spans = list(zip(starts[:cuts].tolist(), stops[:cuts].tolist(), first_lines[:cuts].tolist(), strict=True))
+        return (spans if approximate else _with_offers(data, begin, end, spans)), approximate
 
     @staticmethod
     def _make_workspace(size: int) -> tuple[np.ndarray, ...]:
         kinds = (np.int64, np.int64, np.int64, np.int64, np.uint8, np.int64, np.int64, np.int64)
         return tuple(np.zeros(size, kind) for kind in kinds)
+
+
+def _with_offers(
+    data: np.ndarray, begin: int, end: int, spans: list[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """The spans, with the lines around them that leave a choice: "You may select whichever of the two you prefer"."""
+    wider: list[tuple[int, int, int]] = []
+    for start, stop, line in spans:
+        above = b"\n".join(data[max(begin, start - _OFFER_REACH) : start].tobytes().split(b"\n")[-1 - _OFFER_LINES :])
+        below = b"\n".join(data[stop : min(end, stop + _OFFER_REACH)].tobytes().split(b"\n")[: 1 + _OFFER_LINES])
+        if above.endswith(b"\n") and (offer := _OFFER.search(above + data[start:stop].tobytes()[:_OFFER_REACH])):
+            shown = len(above) - above.rfind(b"\n", 0, offer.start()) - 1
+            if shown > 0:
+                line -= above.count(b"\n", len(above) - shown)
+                start -= shown
+        offers = [offer.start() for offer in _OFFER.finditer(below)]
+        if offers:  # and one line more, to the end of the sentence
+            last = below.find(b"\n", below.find(b"\n", offers[-1]) + 1) if b"\n" in below[offers[-1] :] else -1
+            stop += last if last >= 0 else len(below)
+        if wider and start <= wider[-1][1]:
+            wider[-1] = (wider[-1][0], max(stop, wider[-1][1]), wider[-1][2])
+        else:
+            wider.append((start, stop, line))
+    return wider
 
 
 def _index_rules(rules: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, ...]:

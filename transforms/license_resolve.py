@@ -1,21 +1,26 @@
 """One licence per file, from all that its repository says of it.
 
-A file's licence is the strictest of three:
+Three speak of a file's licence:
 
 (a) what is said of this very file: by its own text, a header or an SPDX tag; by REUSE's `X.license` beside it; by its
     path in debian/copyright, `.reuse/dep5` or REUSE.toml (`transforms.license_paths`);
 (b) what the nearest folder upwards says that has a licence file or package metadata;
 (c) what the repository says: its root's licence files and package metadata, and the source's own claim.
 
-So a GPL file in an MIT repository is GPL, a folder `vendor/` with a GPL text is GPL in an MIT repository, an MIT header
-in a GPL repository changes nothing, and MIT code vendored into an Apache repository is `Apache-2.0 AND MIT`.
+With the scope `strictest` the strictest of the three holds; with `nearest` the first of them that states any terms,
+known or not, less what a nearer word explains (`transforms.license_weighing`). So under both a GPL file in an MIT
+repository is GPL, and a folder `vendor/` with a GPL text is GPL in an MIT repository. An MIT header in a GPL
+repository changes nothing under `strictest`, and is the file's licence under `nearest`; MIT code vendored into an
+Apache repository is `Apache-2.0 AND MIT`, or MIT. A licence that a file only mentions, by a name without any words
+that grant it, is not what the file states of itself: it is heard beside the next word, under both.
 
 Within one folder a stated choice explains the texts beside it: LICENSE-MIT and LICENSE-APACHE next to a Cargo.toml
-that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. Texts kept in a folder `licenses/`
-speak for the folder above it only where nothing else does: they are a store of what single files may refer to. So
-REUSE has it ("License files"), and a file that an SPDX tag or REUSE speaks for does not hear the store at all. A
-wheel's `X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored
-wheel, `vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third parties, which do not say what they cover, speak for
+that says `MIT OR Apache-2.0` are the two texts to choose from, not two duties. So is a README heard that offers a
+choice, and nothing else, of which all texts are there. Texts kept in a folder `licenses/` speak for the folder above
+it only where nothing else does: they are a store of what single files may refer to. So REUSE has it ("License files"),
+and a file that an SPDX tag or REUSE speaks for does not hear the store at all. A wheel's
+`X.dist-info/licenses/a/b/LICENSE` speaks for `a/b`, where the wheel has such a folder; that of a vendored wheel,
+`vendor/x-1.0.dist-info`, for `vendor/x`. Notices of third parties, which do not say what they cover, speak for
 themselves alone (`transforms.license_names.license_scope`). So do the texts in a folder that collects licences for
 their own sake, more than any one project has.
 
@@ -28,18 +33,39 @@ COPYING.LIB, nor any version 2: GCC ships those texts beside GPL programs, and t
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.datasets import COPIES, ROW_ID
-from transforms.license_class import combine_strictest, settle_choices, spdx_expression
+from schemas.datasets import COPIES, ROW_ID, field
+from transforms.license_class import (
+    combine_strictest,
+    offers_choice,
+    settle_choices,
+    spdx_expression,
+    unexplained,
+)
 from transforms.license_links import with_pointed
+from transforms.license_names import is_partial
+from transforms.license_weighing import Level, Scope, lists_parts, weigh
 
-LICENSES = pa.schema([ROW_ID, COPIES.field("license"), COPIES.field("license_class"), COPIES.field("license_evidence")])
+LICENSES = pa.schema(
+    [
+        ROW_ID,
+        COPIES.field("license"),
+        COPIES.field("license_class"),
+        COPIES.field("license_evidence"),
+        field("license_other_scope", pa.string(), "`license`, had the recipe the other `license.scope`"),
+    ]
+)
 
+MENTION = "mention "
+"""How the evidence of a file begins that only names a licence."""
+
+_README = r"(?i)(?:^|/)readme(?:\.[a-z]+)?$"
 _SPEAKING = ["directory", "package"]  # scopes of evidence that holds for more than the file itself
 _SHOWN_STATEMENTS = 8
 _MOST_IN_ONE_FOLDER = 24  # distinct licences of one project; more are a licence list, as SPDX's or scancode's
@@ -57,12 +83,14 @@ class Statement(NamedTuple):
     stored: bool = False  # one of the texts in a folder licenses/
     is_text: bool = False  # a licence file
     is_lesser: bool = False  # says LGPL-3.0 in a declaration, or in a file whose name tells of the Lesser GPL
+    is_offer: bool = False  # README's word that there is a choice
+    is_partial: bool = False  # a licence file named after a part, as polib.LICENSE
 
 
 class Context(NamedTuple):
-    """What a file's surroundings say of its licence."""
+    """What is said of a file's licence outside its text: of the file itself, by its folder, by its repository."""
 
-    expressions: tuple[str, ...]
+    levels: tuple[Level, Level, Level]
     evidence: str | None
 
 
@@ -86,6 +114,7 @@ class LicenseResolve:
     A batch holds all rows of the repositories in it.
     """
 
+    scope: Scope = "strictest"
     reads = (
         "row_id",
         "repo",
@@ -104,10 +133,10 @@ class LicenseResolve:
     schema = LICENSES
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        return _resolve
+        return partial(_resolve, self.scope)
 
 
-def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _resolve(scope: Scope, batch: pa.RecordBatch) -> pa.RecordBatch:
     rows, batch = len(batch), with_pointed(batch)
     sidecars = _find_sidecars(batch)
     own_of_row, own = _collect_own(batch, sidecars)
@@ -115,9 +144,10 @@ def _resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
     statements = _with_missing(_collect_statements(batch, places, sidecars), places, batch)
     claims = _collect_claims(batch)
     contexts = [_context(statements.get(place.repo, {}), place, own[place.own], claims) for place in places]
-    license, license_class = _combine(contexts, place_of_row, batch.column("license_found"))
+    license, license_class, other = _combine(scope, contexts, place_of_row, batch)
     evidence = _join_evidence(batch, contexts, place_of_row)
-    return pa.record_batch([batch.column("row_id"), license, license_class, evidence], schema=LICENSES).slice(0, rows)
+    columns = [batch.column("row_id"), license, license_class, evidence, other]
+    return pa.record_batch(columns, schema=LICENSES).slice(0, rows)
 
 
 def _find_sidecars(batch: pa.RecordBatch) -> dict[int, int]:
@@ -177,8 +207,8 @@ def _distinct_places(batch: pa.RecordBatch, own_of_row: np.ndarray) -> tuple[lis
 
 
 def _collect_statements(batch: pa.RecordBatch, places: list[Place], sidecars: dict[int, int]) -> dict[str, Statements]:
-    """Licence files and package metadata of each repository, under the folder that they speak for."""
-    speaks = _speaks(batch).to_numpy(zero_copy_only=False).copy()
+    """Licence files, package metadata and READMEs of each repository, under the folder that they speak for."""
+    speaks = pc.or_(_speaks(batch), _offers(batch)).to_numpy(zero_copy_only=False).copy()
     speaks[list(sidecars)] = False
     rows = batch.filter(pa.array(speaks))
     present = _present_folders(places, set(rows["repo"].to_pylist()))
@@ -193,7 +223,9 @@ def _collect_statements(batch: pa.RecordBatch, places: list[Place], sidecars: di
     ):
         folder, stored = _place(path, present[repo])
         is_lesser = expression in _LGPL_3 and (scope == "package" or bool(_LESSER.fullmatch(path.rpartition("/")[2])))
-        statement = Statement(expression, f"{path}: {evidence}", stored, scope == "directory", is_lesser)
+        is_text = scope == "directory"
+        kind = (stored, is_text, is_lesser, scope == "file", is_text and is_partial(path))
+        statement = Statement(expression, f"{path}: {evidence}", *kind)
         statements.setdefault(repo, {}).setdefault(folder, []).append(statement)
     return {repo: _speaking(found) for repo, found in statements.items()}
 
@@ -204,7 +236,7 @@ def _speaking(statements: Statements) -> Statements:
     return {
         folder: found
         for folder, found in speaking.items()
-        if len({statement.expression for statement in found}) <= _MOST_IN_ONE_FOLDER
+        if found and len({statement.expression for statement in found}) <= _MOST_IN_ONE_FOLDER
     }
 
 
@@ -290,13 +322,32 @@ def _context(statements: Statements, place: Place, own: tuple[Statement, ...], c
     evidence = [statement.evidence for said in (own, *around) for statement in said]
     if len(evidence) > _SHOWN_STATEMENTS:
         evidence = [*evidence[:_SHOWN_STATEMENTS], f"and {len(evidence) - _SHOWN_STATEMENTS} more"]
-    expressions = [*(statement.expression for statement in own), *_settle(around[0]), *_settle(around[1])]
-    return Context(tuple(expressions), "; ".join(evidence) or None)
+    of_file = Level(tuple(statement.expression for statement in own))
+    return Context((of_file, _level(around[0]), _level(around[1])), "; ".join(evidence) or None)
+
+
+def _level(statements: list[Statement]) -> Level:
+    """What a folder says, in the three ways."""
+    lists = {
+        statement.expression for statement in statements if statement.is_text and lists_parts(statement.expression)
+    } - {statement.expression for statement in statements if not statement.is_text}
+    partial = {statement.expression for statement in statements if statement.is_partial}
+    decisive = {statement.expression for statement in statements if not statement.is_partial}
+    said = _settle(statements)
+    return Level(
+        stated=tuple(expression for expression in said if expression in decisive and expression not in lists),
+        mentioned=tuple(expression for expression in said if expression in partial - decisive),
+        lists=tuple(expression for expression in said if expression in decisive and expression in lists),
+    )
 
 
 def _decisive(statements: list[Statement]) -> list[Statement]:
-    """A folder's statements; stored texts only where there is nothing else."""
-    return [statement for statement in statements if not statement.stored] or statements
+    """A folder's statements; stored texts only where there is nothing else, a README's where it explains the others."""
+    said = [statement for statement in statements if not statement.is_offer]
+    said = [statement for statement in said if not statement.stored] or said
+    texts = [statement.expression for statement in said]
+    offers = (statement for statement in statements if statement.is_offer)
+    return [*said, *(offer for offer in offers if unexplained(texts, [offer.expression], texts) != texts)]
 
 
 def _settle(statements: list[Statement]) -> list[str]:
@@ -309,21 +360,38 @@ def _settle(statements: list[Statement]) -> list[str]:
     )
 
 
-def _combine(contexts: list[Context], place_of_row: np.ndarray, found: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-    """Licence and class per row, worked out once per distinct pair of surroundings and header."""
-    surroundings = {context.expressions: None for context in contexts}
-    number = {expressions: i for i, expressions in enumerate(surroundings)}
-    context_of_row = np.array([number[context.expressions] for context in contexts], np.int64)[place_of_row]
-    encoded = found.dictionary_encode()
-    headers = [None, *encoded.dictionary.to_pylist()]
-    header_of_row = pc.fill_null(encoded.indices, -1).to_numpy() + 1
-    pairs, pair_of_row = np.unique(context_of_row * len(headers) + header_of_row, return_inverse=True)
-    around = list(surroundings)
-    combined = [combine_strictest([*around[pair // len(headers)], headers[pair % len(headers)]]) for pair in pairs]
-    indices = pa.array(pair_of_row)
-    licenses = pa.array([license for license, _ in combined], pa.string())
-    classes = pa.array([license_class for _, license_class in combined], pa.string())
-    return licenses.take(indices), classes.take(indices)
+def _combine(
+    scope: Scope, contexts: list[Context], place_of_row: np.ndarray, batch: pa.RecordBatch
+) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Licence, class, and licence under the other scope per row, once per distinct pair of surroundings and text."""
+    surroundings = list({context.levels: None for context in contexts})
+    number = {levels: i for i, levels in enumerate(surroundings)}
+    context_of_row = np.array([number[context.levels] for context in contexts], np.int64)[place_of_row]
+    encoded = batch.column("license_found").dictionary_encode()
+    texts = [None, *encoded.dictionary.to_pylist()]
+    is_mention = pc.starts_with(batch.column("license_evidence"), MENTION).fill_null(False)
+    text_of_row = (pc.fill_null(encoded.indices, -1).to_numpy() + 1) * 2 + pc.cast(is_mention, pa.int64()).to_numpy()
+    pairs, pair_of_row = np.unique(context_of_row * 2 * len(texts) + text_of_row, return_inverse=True)
+    found = []
+    for pair in pairs.tolist():
+        context, text = divmod(pair, 2 * len(texts))
+        of_file, *around = surroundings[context]
+        found.append(weigh([_with_text(of_file, texts[text // 2], is_mention=bool(text % 2)), *around]))
+    other: Scope = "nearest" if scope == "strictest" else "strictest"
+    columns = (
+        [weighed[scope][0] for weighed in found],
+        [weighed[scope][1] for weighed in found],
+        [weighed[other][0] for weighed in found],
+    )
+    licenses, classes, others = (pa.array(column, pa.string()).take(pa.array(pair_of_row)) for column in columns)
+    return licenses, classes, others
+
+
+def _with_text(level: Level, text: str | None, is_mention: bool) -> Level:
+    """What is said of a file, with what its own text says."""
+    if text is None:
+        return level
+    return level._replace(mentioned=(text,)) if is_mention else level._replace(stated=(text, *level.stated))
 
 
 def _join_evidence(batch: pa.RecordBatch, contexts: list[Context], place_of_row: np.ndarray) -> pa.Array:
@@ -335,6 +403,17 @@ def _join_evidence(batch: pa.RecordBatch, contexts: list[Context], place_of_row:
         repeats[row] = own[row].as_py() in (around[row].as_py() or "")
     own = pc.if_else(pa.array(repeats), pa.scalar(None, pa.string()), own)
     return pc.coalesce(pc.binary_join_element_wise(own, around, "; "), own, around)
+
+
+def _offers(batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Which rows are READMEs that leave a choice among licences, and no more than that."""
+    is_readme = pc.match_substring_regex(batch["path"], _README)
+    is_statement = pc.and_(
+        pc.equal(batch["license_scope"], "file"), pc.starts_with(batch["license_evidence"], "header ")
+    )
+    granted = batch["license_granted"].dictionary_encode()
+    is_choice = pa.array([offers_choice(expression) for expression in granted.dictionary.to_pylist()], pa.bool_())
+    return pc.and_(pc.and_(is_readme, is_statement), is_choice.take(granted.indices)).fill_null(False)
 
 
 def _speaks(batch: pa.RecordBatch) -> pa.BooleanArray:

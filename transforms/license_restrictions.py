@@ -14,7 +14,8 @@ from pathlib import Path
 
 from transforms.license_class import find_license, license_names
 
-_NO = r"\b(?:not|nor|no|never|prohibit\w*|forbid\w*|forbidden)\b"
+_FREE = r"(?!\s+(?:\w+\s+)?(?:cost|charge|fee|royalt))"  # "for commercial purposes at absolutely no cost"
+_NO = rf"\b(?:not|nor|no{_FREE}|never|prohibit\w*|forbid\w*|forbidden)\b"
 _NEAR = r"[^.;:]{0,80}?"
 _RESTRICTION = re.compile(
     rf"non-? ?commercial(?:ly)?\b"

@@ -41,6 +41,7 @@ ANSWER = pa.schema(
         field("score", pa.float64(), "the weakest match's score, 0 to 100"),
         field("lines", _LINES, "first and last line of each detection, the text's first line being 1"),
         field("tagged", pa.bool_(), "there is an SPDX-License-Identifier among them"),
+        field("stated", pa.bool_(), "a tag, a notice or a text states them, where others are only named"),
         field("rules", pa.list_(pa.string()), "scancode's names of the rules that matched"),
     ]
 )
@@ -221,7 +222,7 @@ def _answer(found: Found | None) -> dict[str, Any]:
 def read_answer(row: dict[str, Any]) -> Found:
     """What came home of an answer: all but the names of the rules."""
     lines = tuple((at["first"], at["last"]) for at in row["lines"])
-    return Found(row["expression"], row["granted"], row["score"], lines, row["tagged"], ())
+    return Found(row["expression"], row["granted"], row["score"], lines, row["tagged"], row["stated"], ())
 
 
 def _starts(keys: pa.Array) -> np.ndarray:
@@ -234,7 +235,7 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema)
 
 
-_ANSWERS = pa.struct([TEXT_ID, *(ANSWER.field(name) for name in ("expression", "granted", "score", "lines", "tagged"))])
+_ANSWERS = pa.struct([TEXT_ID, *(ANSWER.field(name) for name in ANSWER.names if name != "rules")])
 
 ANSWERS = pa.schema([field("license_answers", pa.list_(_ANSWERS), "of the file's texts, those that state a licence")])
 

@@ -47,7 +47,7 @@ def steps(settings: Settings) -> list[Step]:
 
 def licensed(settings: Settings) -> Joined:
     """Gives every row its licence, and the rule's word on it."""
-    names = tuple(name for name in LICENSES.names if name != "row_id")
+    names = ("license", "license_class", "license_evidence")
     if settings.recipe.license.enabled:
         return Joined((Input("licenses", names),), (license_rule(settings),))
     unmeasured = pa.schema([LICENSES.field(name) for name in names])
@@ -139,7 +139,8 @@ def _evidence(settings: Settings) -> Map:
 def _resolve(settings: Settings) -> Shuffle:
     names = Input("files", ("row_id", "repo", "path", "claimed_license", "link", "input_reason", "evidence"))
     found = Input("_work/license_found", (*added(LicenseEvidence(SIDE)), FAILURE.name))
-    resolve, unheard = LicenseResolve(), UnheardLicenses(settings.recipe.license.incomplete == "unknown")
+    resolve = LicenseResolve(settings.recipe.license.scope)
+    unheard = UnheardLicenses(settings.recipe.license.incomplete == "unknown")
     return Shuffle(
         "license",
         (Emit((names, found), (), unheard),),
