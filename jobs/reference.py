@@ -20,10 +20,10 @@ from transforms.quality import PRESETS, RULES
 DOCS = Path(__file__).parent.parent / "docs" / "reference"
 
 DATASETS = {
-    "corpus": "The kept files, scrubbed. `datasets.load_from_disk(\"OUT/corpus\")`",
-    "ledger": "The fate of every input file. `pyarrow.parquet.read_table(\"OUT/ledger\")`",
-    "tokens": "Packed and shuffled blocks of token ids. `datasets.load_from_disk(\"OUT/tokens\")`",
-    "tokenizer": "The tokenizer. `transformers.AutoTokenizer.from_pretrained(\"OUT/tokenizer\")`",
+    "corpus": 'The kept files, scrubbed. `datasets.load_from_disk("OUT/corpus")`',
+    "ledger": 'The fate of every input file. `pyarrow.parquet.read_table("OUT/ledger")`',
+    "tokens": 'Packed and shuffled blocks of token ids. `datasets.load_from_disk("OUT/tokens")`',
+    "tokenizer": 'The tokenizer. `transformers.AutoTokenizer.from_pretrained("OUT/tokenizer")`',
     "dialogue": "Multi-turn conversations made from commented code.",
     "instructions": "The conversations of `dialogue.files`. Only with that key.",
     "mixture": "How often each file of `corpus` is packed. Aligned with `corpus`. Only with `tokenize.mixture`.",

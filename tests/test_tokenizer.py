@@ -239,3 +239,9 @@ def test_mistakes_are_refused(trained):
     assert nothing(pa.record_batch({"content": pa.array([], pa.string())})).schema == Encode().adds
     with pytest.raises(ValueError, match="no tokenizer"):
         nothing(pa.record_batch({"content": ["x"]}))
+
+
+def test_words_of_a_megabyte_are_learned_from_in_pieces() -> None:
+    long = ["x" * 1_000_000, "\n" * 1_000_000, "é" * 500_000]
+    trained = TrainTokenizer(vocab_size=600, model_max_length=512).load()(sample([*long, *TEXTS[:3]]))
+    assert {"tokenizer.json"} <= set(files(trained))

@@ -37,6 +37,9 @@ RUNS = tuple(" " * length for length in range(31, 1, -1)) + tuple("\t" * length 
 RUN_PATTERN = r" {2,31}|\t{2,9}"
 BYTES = 256
 
+LONGEST_WORD = 512
+"""Characters of a word that a tokenizer learns from in one piece; longer ones are cut. Encoding cuts nothing."""
+
 ENCODE_BYTES = 1 << 20
 """Text encoded at a time: the library's own results take some 100 bytes a token."""
 
@@ -201,7 +204,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     # Encoding cuts the added runs out before it splits a text; training does so as well, or merges were
     # wasted on blanks that never reach them.
     runs = pre_tokenizers.Split(Regex(RUN_PATTERN), "removed")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([runs, byte_level])  # pyright: ignore
+    # The trainer's time grows with the square of a word's length, and a file may be a single word.
+    pieces = pre_tokenizers.Split(Regex(f".{{{LONGEST_WORD}}}"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([runs, byte_level, pieces])  # pyright: ignore
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,
         min_frequency=2,
