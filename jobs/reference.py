@@ -49,9 +49,9 @@ def datasets_page() -> str:
     schemas = _all_schemas()
     parts = [
         "# Datasets\n",
-        "What a run leaves in `OUT`. Datasets that are *aligned with* another one have the same shards and rows: row *i*",
-        "of shard *j* is about the same file. A `row_id` is the shard of `files` << 32 plus the row in it. `content_id` is",
-        "the git blob id. Texts of `tokenize.text` have the same datasets with `text_` in front of their names.\n",
+        "What a run leaves in `OUT`. Datasets that are *aligned with* another one have the same shards and rows:",
+        "row *i* of shard *j* is about the same file. A `row_id` is the shard of `files` << 32 plus the row in it.",
+        "`content_id` is the git blob id. Texts of `tokenize.text` have the same datasets with `text_` before their names.\n",
     ]
     for name, purpose in DATASETS.items():
         parts += [f"## {name}\n", purpose + "\n"]
@@ -65,8 +65,8 @@ def reasons_page() -> str:
     """Every reason of the ledger, in the order of the families."""
     parts = [
         "# Reasons\n",
-        "The column `reason` of `ledger/` says why a file is not in the corpus. Reasons are dotted and stable; the first",
-        "part is the rule's family. `detail` has the value and the threshold.\n",
+        "The column `reason` of `ledger/` says why a file is not in the corpus. Reasons are dotted and stable; the",
+        "first part is the rule's family. `detail` has the value and the threshold.\n",
         _table(("reason", "meaning"), ((f"`{reason}`", words) for reason, words in REASONS.items())),
     ]
     return "\n".join(parts)
@@ -85,8 +85,8 @@ def presets_page() -> str:
         "`quality.preset` names one of these; any threshold can be set beside it, and `null` switches a rule off. The",
         "preset `none` sets no threshold.\n",
         _table(("threshold", *names), rows),
-        "Sources: codex is Chen et al. 2021, section 3.1; codegen is Nijkamp et al. 2022, appendix A; starcoder is Li et",
-        "al. 2023, section 3.1, with BigCode's exceptions by language (`inspected_languages`).\n",
+        "Sources: codex is Chen et al. 2021, section 3.1; codegen is Nijkamp et al. 2022, appendix A; starcoder is",
+        "Li et al. 2023, section 3.1, with BigCode's exceptions by language (`inspected_languages`).\n",
     ]
     return "\n".join(parts)
 
