@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from jobs.progress import RUN
-from jobs.recipe import DedupBlock, LicenseBlock, NearBlock, RecipeError
+from jobs.recipe import RecipeError
+from jobs.recipe_blocks import DedupBlock, LicenseBlock, NearBlock
 from pipeline.locations import shown
 from pipeline.plan import Elsewhere
 from pipeline.storage import Manifest, Store

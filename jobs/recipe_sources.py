@@ -21,7 +21,9 @@ class EnvironmentSource(Block):
     """The packages of the running Python environment, or those named and what they require; its standard library."""
 
     kind: Literal["environment"]
+    """`environment`."""
     packages: Literal["all"] | list[str] = "all"
+    """`all`, or a list of packages: these and what they require."""
     leave_out: dict[str, str] = {}
     """Name → why. No file of such a package is read."""
 
@@ -30,53 +32,76 @@ class ArchiveSource(Block):
     """Archives (tar, tar.gz, tar.bz2, tar.xz, tar.zst, zip), each a repository."""
 
     kind: Literal["archive"]
+    """`archive`."""
     uri: Location
+    """Path, glob or address."""
 
 
 class DirectorySource(Block):
     """Folders, each a repository."""
 
     kind: Literal["directory"]
+    """`directory`."""
     uri: Location
+    """Path or glob of local folders."""
 
 
 class GitSource(Block):
     """Git repositories, read at `revision` or the default branch; with `since` only what changed from that day on."""
 
     kind: Literal["git"]
+    """`git`."""
     uri: Location
+    """Path or glob of local repositories."""
     revision: str | None = None
+    """Branch, tag or full commit id; null is the branch of HEAD."""
     since: date | None = None
+    """A day such as 2026-01-01: only what changed from then on."""
 
 
 class ParquetSource(Block):
     """Parquet files with a row per file."""
 
     kind: Literal["parquet"]
+    """`parquet`."""
     uri: Location
+    """Path, glob or address."""
     columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
+    """Column by role; columns with usual names need none."""
 
 
 class JsonlSource(Block):
     """JSON Lines with an object per file."""
 
     kind: Literal["jsonl"]
+    """`jsonl`."""
     uri: Location
+    """Path, glob or address."""
     columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
+    """Key by role; keys with usual names need none."""
 
 
 class BigQuerySource(Block):
     """What a query gives, or Google's tables of GitHub repositories, with a row per file."""
 
     kind: Literal["bigquery"]
+    """`bigquery`."""
     project: str = Field(pattern=r"^[A-Za-z0-9:._-]+$")
+    """Pays for the query and keeps its result for a week."""
     query: str | None = Field(default=None, min_length=1)
+    """SQL that gives a row per file."""
     preset: Literal["github_repos", "github_repos_sample"] | None = None
+    """`github_repos` or `github_repos_sample`, instead of a query."""
     dataset: str = Field(default="bigquery-public-data.github_repos", pattern=r"^[A-Za-z0-9:._-]+\.\w+$")
+    """Where the preset's tables are."""
     columns: dict[Literal["content", "repo", "path", "revision", "license", "stars"], str] = {}
+    """Column by role, of a query."""
     max_bytes_billed: int = Field(default=1 << 40, gt=0)
+    """A query over it is refused before it runs."""
     api_endpoint: str | None = None
+    """Of an emulator or a private endpoint."""
     storage_endpoint: str | None = None
+    """Of the Storage Read API, likewise."""
 
     @field_validator("api_endpoint", "storage_endpoint")
     @classmethod

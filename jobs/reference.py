@@ -4,16 +4,25 @@
 one on the presets of thresholds. A test fails where a page and the code differ.
 """
 
+import ast
+import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from datetime import date
+from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pyarrow as pa
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from jobs.curate import curation
 from jobs.recipe import Recipe
+from jobs.recipe_blocks import GhArchiveEvents
+from jobs.recipe_sources import SourceBlock
 from jobs.report import REASONS
 from transforms.quality import PRESETS, RULES
 
@@ -41,7 +50,99 @@ DATASETS = {
 }
 """The public datasets of a run, in the order in which a reader meets them."""
 
+NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    date: "day",
+    NoneType: "null",
+    Any: "value",
+}
+"""Types in plain words."""
+
 HEAD = "<!-- Written by `python -m jobs.reference`; edit the code that it reads instead. -->\n"
+
+
+def recipe_page() -> str:
+    """Every key of a recipe with its type, default and meaning, block by block."""
+    parts = [
+        "# Recipe\n",
+        "A recipe is YAML (or JSON). Only `sources` is required. Unknown keys, and keys given twice, are refused with",
+        "their line. `--set key.path=value` overrides any key. Two recipes are shipped and can be run by name:",
+        "`quickstart.yaml` and `codegen.yaml` (six languages, permissive licences, CodeGen's filters).\n",
+        *_block("", Recipe),
+    ]
+    for source in (*get_args(get_args(SourceBlock)[0]), GhArchiveEvents):
+        [kind] = get_args(source.model_fields["kind"].annotation)
+        place = "repositories" if source is GhArchiveEvents else "sources"
+        parts += [f"## {place}: {kind}\n", (source.__doc__ or "") + "\n", _keys(source, source.model_fields)]
+    return "\n".join(parts)
+
+
+def _block(path: str, block: type[BaseModel]) -> list[str]:
+    """The keys of a block, and behind them the blocks that it holds, each under a heading of its own."""
+    inner = {name: held for name, key in block.model_fields.items() if (held := _held(key.annotation))}
+    head = [f"## {path}\n", inspect.cleandoc(block.__doc__ or "") + "\n"] if path else []
+    keys = _keys(block, block.model_fields.keys() - inner)
+    return [*head, keys, *chain.from_iterable(_block(f"{path}.{name}".lstrip("."), inner[name]) for name in inner)]
+
+
+def _keys(block: type[BaseModel], names: Container[str]) -> str:
+    words = _words(block)
+    rows = (
+        (f"`{name}`", _type(key.annotation) + _bounds(key), _default(key), words.get(name, ""))
+        for name, key in block.model_fields.items()
+        if name in names
+    )
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _held(kind: Any) -> type[BaseModel] | None:
+    """The block that a key holds, also where it may be null."""
+    kinds = [kind] if inspect.isclass(kind) else get_args(kind) if get_origin(kind) in (Union, UnionType) else []
+    return next((each for each in kinds if inspect.isclass(each) and issubclass(each, BaseModel)), None)
+
+
+def _type(kind: Any) -> str:
+    """A key's type in plain words."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(_type, inner)))
+    if origin is list:
+        return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return f"map of {_type(inner[0])} to {_type(inner[1])}"
+    return "block" if _held(kind) else NAMES[kind]
+
+
+def _bounds(key: FieldInfo) -> str:
+    """The bounds of a number, as in `, > 0, <= 1`."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    return "".join(
+        f", {sign} {getattr(bound, name)}"
+        for bound in key.metadata
+        for name, sign in signs.items()
+        if hasattr(bound, name)
+    )
+
+
+def _default(key: FieldInfo) -> str:
+    return "required" if key.is_required() else f"`{json.dumps(key.default)}`"
+
+
+def _words(block: type[BaseModel]) -> dict[str, str]:
+    """What stands in the code below each key."""
+    [tree] = ast.parse(inspect.getsource(block)).body
+    found: dict[str, str] = {}
+    for key, text in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ()):
+        if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[ast.unparse(key.target)] = " ".join(str(text.value.value).split())
+    return found
 
 
 def datasets_page() -> str:
@@ -51,7 +152,7 @@ def datasets_page() -> str:
         "# Datasets\n",
         "What a run leaves in `OUT`. Datasets that are *aligned with* another one have the same shards and rows:",
         "row *i* of shard *j* is about the same file. A `row_id` is the shard of `files` << 32 plus the row in it.",
-        "`content_id` is the git blob id. Texts of `tokenize.text` have the same datasets with `text_` before their names.\n",
+        "`content_id` is the git blob id. Texts of `tokenize.text` have the same datasets, named `text_…`.\n",
     ]
     for name, purpose in DATASETS.items():
         parts += [f"## {name}\n", purpose + "\n"]
@@ -92,6 +193,7 @@ def presets_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "recipe.md": recipe_page,
     "datasets.md": datasets_page,
     "reasons.md": reasons_page,
     "presets.md": presets_page,

@@ -9,7 +9,8 @@ from typing import Any
 from jobs.curate import curation
 from jobs.lock import locked
 from jobs.progress import RUN, shown
-from jobs.recipe import EngineBlock, Recipe, RecipeError
+from jobs.recipe import Recipe, RecipeError
+from jobs.recipe_blocks import EngineBlock
 from pipeline.execution import Job, StepError
 from pipeline.locations import is_address
 from pipeline.plan import Map, Plan

@@ -1,7 +1,8 @@
 """Measures: the cheap ones of every file, the costly ones where the rules have kept it so far."""
 
 from jobs.benchmarks import benchmark
-from jobs.recipe import DecontaminateBlock, RecipeError
+from jobs.recipe import RecipeError
+from jobs.recipe_blocks import DecontaminateBlock
 from jobs.steps.duplicates import grouped
 from jobs.steps.rules import failures, judged
 from jobs.steps.settings import Settings, added

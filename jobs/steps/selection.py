@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from jobs.against import SIGNATURES
-from jobs.recipe import OutputBlock
+from jobs.recipe_blocks import OutputBlock
 from jobs.steps.popularity import popular
 from jobs.steps.settings import Settings
 from pipeline.plan import Input, Map, Output

@@ -1,6 +1,7 @@
 """Tokens: a tokenizer, the corpus encoded and packed, the blocks shuffled."""
 
-from jobs.recipe import RecipeError, TokenizeBlock
+from jobs.recipe_blocks import TokenizeBlock
+from jobs.recipe_yaml import RecipeError
 from jobs.steps.settings import Settings, distinct
 from pipeline.locations import read_location, shown
 from pipeline.plan import Emit, Input, Map, Output, Shuffle, Step
