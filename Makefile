@@ -23,6 +23,7 @@ check: .venv/installed-dev
 .venv/installed: pyproject.toml requirements.lock
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements.lock --editable .
+	$(BIN)/python -m jobs.kernels
 	touch $@
 
 .venv/installed-dev: .venv/installed
