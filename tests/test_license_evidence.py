@@ -313,6 +313,7 @@ def test_a_hard_link_in_a_tar_is_followed(linked: dict[str, str | None]) -> None
 CARGO = '[package]\nname = "x"\n'
 POM = "<project><licenses><license>{}</license></licenses></project>\n"
 APACHE = "https://www.apache.org/licenses/LICENSE-2.0.txt"
+MSBUILD = "<Project><PropertyGroup>{}</PropertyGroup></Project>"
 POINTED = {
     "npm": ({"package.json": '{"license": "SEE LICENSE IN EULA.md"}', "EULA.md": NOBODYS}, UNKNOWN),
     "npm-gpl": ({"package.json": '{"license": "SEE LICENSE IN docs/terms"}', "docs/terms": GPL}, GPL_3),
@@ -354,6 +355,22 @@ POINTED = {
         "MIT",
     ),
     "nuget-others": ({"x.nuspec": "<licenseUrl>https://github.com/o/other/blob/main/LICENSE</licenseUrl>"}, UNKNOWN),
+    "msbuild-file": (
+        {"x.csproj": MSBUILD.format("<PackageLicenseFile>T.txt</PackageLicenseFile>"), "T.txt": GPL},
+        GPL_3,
+    ),
+    "msbuild-included": (
+        {
+            "x.csproj": MSBUILD.format("<PackageLicenseFile>LICENSE</PackageLicenseFile>")
+            + '<None Include="..\\LICENSE" Pack="true" PackagePath="" />'
+        },
+        "MIT",
+    ),
+    "msbuild-missing": ({"x.fsproj": MSBUILD.format("<PackageLicenseFile>T.txt</PackageLicenseFile>")}, UNKNOWN),
+    "msbuild-expression": (
+        {"Directory.Build.props": MSBUILD.format("<PackageLicenseExpression>Apache-2.0</PackageLicenseExpression>")},
+        "Apache-2.0",
+    ),
     "lesser": (
         {
             "pyproject.toml": '[project]\nlicense = "LGPL-3.0-only"\nlicense-files = ["COPYING*"]\n',

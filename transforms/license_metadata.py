@@ -21,6 +21,7 @@ _HOSTED = re.compile(
     re.I,
 )
 _REPLACED_URL = "aka.ms/deprecateLicenseUrl"  # what NuGet itself writes beside a licence element
+_PROJECT_FOLDER = re.compile(r"^\$\(MSBuild(?:ThisFile|Project)Directory\)[/\\]?")
 _QUOTED = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
 
 
@@ -103,6 +104,8 @@ def _reader(path: str) -> Callable[[str], Declared] | None:
         return _read_python_metadata
     if name.endswith((".pom", ".nuspec")):
         return _read_pom
+    if name.endswith((".csproj", ".fsproj", ".vbproj")) or name == "Directory.Build.props":
+        return _read_msbuild
     if name.endswith(".gemspec"):
         return _read_gemspec
     return _READERS.get(name)
@@ -225,6 +228,27 @@ def _read_pom(text: str) -> Declared:
         ("license", re.findall(r"<license\s+type=[\"']expression[\"']\s*>([^<]*)<", text)),
         ("license", [_files(name) for name in re.findall(r"<license\s+type=[\"']file[\"']\s*>([^<]*)<", text)]),
         ("licenseUrl", [_files(url) if hosted_file(url) else url for url in urls if _REPLACED_URL not in url]),
+    ]
+
+
+def _read_msbuild(text: str) -> Declared:
+    """NuGet's fields in a project of MSBuild. A file is named as in the package; an `Include` has its path here.
+
+    Paths that hold other variables than the project's own folder are not understood, and name nothing.
+    """
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    fields = {
+        name: re.findall(rf"<PackageLicense{name}>\s*([^<]*?)\s*</", text) for name in ("Expression", "File", "Url")
+    }
+    included = [_PROJECT_FOLDER.sub("", path).replace("\\", "/") for path in re.findall(r"Include=\"([^\"]*)\"", text)]
+    files = []
+    for name in (value.replace("\\", "/") for value in fields["File"]):
+        here = [path for path in included if path.rpartition("/")[2] == name.rpartition("/")[2]]
+        files += [_files(path) for path in (here[:1] or [name]) if "$(" not in path]
+    return [
+        ("PackageLicenseExpression", fields["Expression"]),
+        ("PackageLicenseFile", files),
+        ("PackageLicenseUrl", [_files(url) if hosted_file(url) else url for url in fields["Url"]]),
     ]
 
 
