@@ -59,6 +59,14 @@ UNREAD = {
     "nobodys-words": Part({"LICENSE": NOBODYS.encode("latin-1")}, UNKNOWN),
     "binary": Part({"COPYING": NUL_IN_IT}, UNKNOWN),
     "pdf": Part({"EULA.pdf": NUL_IN_IT}, UNKNOWN),
+    "pdf-with-control-characters": Part({"LICENSE.pdf": b"%PDF-1.4\n\x01stream\x02"}, UNKNOWN),
+    "named-after-a-licence": Part({"gpl-3.0.txt": license_text("gpl-3.0")}, "GPL-3.0-only"),
+    "no-terms": Part({"LICENSE.md": "# License\n\nTBD\n"}, UNKNOWN),
+    "short-refusal": Part(
+        {"EULA.md": "End user licence. You may not copy this. See EULA.md. Confidential.\n"}, UNKNOWN
+    ),
+    "pointer": Part({"LICENSE": "See the file LICENSE in the folder above.\n"}, "MIT"),
+    "pointer-as-path": Part({"LICENSE": "../LICENSE"}, "MIT"),
     "picture": Part({"license.png": NUL_IN_IT}, "MIT"),
     "other-binary": Part({"data.bin": NUL_IN_IT}, "MIT"),
     "empty": Part({"LICENSE": ""}, "MIT"),
@@ -67,6 +75,15 @@ UNREAD = {
     "far-too-large": Part({"COPYING": GPL + "\n" * (1 << 20)}, UNKNOWN),
     "manifest-latin1": Part({"package.json": PACKAGE.encode("latin-1")}, GPL_3),
     "manifest-utf16": Part({"package.json": PACKAGE.encode("utf-16")}, GPL_3),
+    "manifest-marked": Part({"package.json": b"\xef\xbb\xbf" + PACKAGE.encode()}, GPL_3),
+    "manifest-broken": Part({"package.json": '{"name": "x", "license": "GPL-3.0-or-later",}'}, GPL_3),
+    "by-path-broken": Part(
+        {"REUSE.toml": '[[annotations]\npath = "*"\nSPDX-License-Identifier = [\n "MIT",\n "GPL-3.0-or-later"]\n'},
+        "GPL-3.0-or-later AND MIT",
+    ),
+    "by-path-marked": Part(
+        {"REUSE.toml": '\ufeff[[annotations]]\npath = "*"\nSPDX-License-Identifier = "MPL-2.0"\n'}, "MPL-2.0"
+    ),
     "manifest-binary": Part({"Cargo.toml": NUL_IN_IT}, UNKNOWN),
     "manifest-silent": Part({"package.json": '{"name": "ü"}\n'.encode("latin-1")}, "MIT"),
     "reuse-folder": Part({"LICENSES/GPL-3.0-or-later.txt": GPL.encode("latin-1")}, GPL_3),
@@ -157,6 +174,13 @@ def test_what_speaks_for_a_folder_is_read_or_leaves_it_unknown(unread: dict[str,
     found = unread[f"{name}/part/b.py"]
     expected = UNREAD[name].license
     assert found == expected, found
+
+
+def test_a_licence_under_a_name_that_leads_out_leaves_its_repository_unknown(tmp_path: Path) -> None:
+    write(tmp_path, {"x.tar": tar({"r/../r/COPYING": GPL, "r/LICENSE": MIT, "r/sub/a.py": code(1)})})
+    write(tmp_path, {"y.tar": tar({"r/../r/data.txt": GPL, "r/LICENSE": MIT, "r/sub/a.py": code(2)})})
+    found = licenses(curated(tmp_path, [{"kind": "archive", "uri": f"{tmp_path}/*.tar"}], BLOCKS))
+    assert (found["x/r/sub/a.py"], found["y/r/sub/a.py"]) == (UNKNOWN, "MIT")
 
 
 def test_what_an_archive_lost_may_have_been_a_licence(tmp_path: Path) -> None:

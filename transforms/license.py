@@ -60,6 +60,11 @@ FOUND = pa.schema(
 )
 
 _LICENSE_FILE = re.compile(r"licen[cs]e|copying|readme", re.I)
+_POINTING = re.compile(
+    r"\b(?:see|refer|read|consult|check|found|located|available|same|root|parent|above)\b|[/\\]|\.(?:txt|md|rst)\b|^\S+$",
+    re.I,
+)
+_FORBIDDING = re.compile(r"\b(?:not|prohibited|forbidden|proprietary|confidential)\b", re.I)
 _LONGEST_TEXT = 1 << 18  # bytes; longer documents are no licence's text
 _LONGEST_POINTER = 200  # characters, as of "See the file COPYING in the folder above."
 _AROUND = 3  # lines after a header in which a condition on it may stand
@@ -282,7 +287,9 @@ def _unknown_terms(text: str) -> _Row:
     """What a licence file says whose terms nobody knows: its folder's are unknown, unless it only points elsewhere."""
     if not text.strip():
         return _NOTHING
-    is_pointer = len(text) <= _LONGEST_POINTER and _LICENSE_FILE.search(text)
+    words = text.strip()
+    is_named = len(text) <= _LONGEST_POINTER and _LICENSE_FILE.search(words)
+    is_pointer = is_named and _POINTING.search(words) and not _FORBIDDING.search(words)
     stated = "LicenseRef-scancode-unknown-license-reference" if is_pointer else _UNKNOWN
     last = text.rstrip().count("\n") + 1
     places = f"1-{last}" if last > 1 else "1"

@@ -95,7 +95,7 @@ def _read(path: str, content: bytes) -> Declared:
     reader = _reader(path)
     if reader is None or len(content) > _LARGEST:
         return []
-    return reader(bytes(content).decode("utf-8", "replace"))
+    return reader(bytes(content).decode("utf-8-sig", "replace"))
 
 
 def _reader(path: str) -> Callable[[str], Declared] | None:
@@ -271,7 +271,7 @@ def _license_files(declared: Any) -> list[Files]:
 
 def _assigned(text: str) -> list[str]:
     """`license = "…"` or `"license": "…"` in a document that does not parse."""
-    return _strings_behind(r"^[ \t{,]*\"?license\"?\s*[:=]\s*", text)
+    return _strings_behind(r"(?:^[ \t]*|[{,]\s*)\"?license\"?\s*[:=]\s*", text)
 
 
 def _strings_behind(pattern: str, text: str) -> list[str]:

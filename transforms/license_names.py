@@ -10,9 +10,9 @@ from transforms.license_metadata import hosted_file, is_metadata, named_files
 
 _LICENSE_NAME = re.compile(
     r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying\d*(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
-    r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?"
+    r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?|(?:[al]?gpl|mpl|epl)(?:[-_ ]?v?\d(?:\.\d)?)?(?:\.txt|\.md)?"
 )
-_LICENSE_TEXT = re.compile(r"(?:un|[a-z0-9.]+-)?licen[cs]e(?:\.(?:txt|md|rst|html?))?|copying\d*(?:\.(?:txt|md|rst))?")
+_LICENSE_TEXT = re.compile(r"(?:(?:un|[a-z0-9.]+-)?licen[cs]e|copying\d*)(?:\.(?:txt|md|rst|html?|rtf|pdf|docx?))?")
 _RIDER = re.compile(
     r"(?:(?:.*[-_. ])?commons[-_. ]?clause|(?:.*[-_. ])?additional.*terms|(?:.*[-_. ])?eula|.*restrictions)"
     r"(?:[-_ ][^.]*)?(?:[-_. ]?v?\d[\d.]*)?(?:\.[a-z]{2})?(?:\.(?:txt|text|md|markdown|rst|adoc|html?|rtf|pdf|docx?))?"

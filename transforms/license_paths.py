@@ -4,7 +4,8 @@
   last paragraph whose `Files` match decides. `*` and `?` match slashes too. A header paragraph, and a paragraph that
   only holds a licence's text, speak for no file.
 - `REUSE.toml` (REUSE specification 3.2 and later): the last annotation whose `path` matches decides. `*` ends at a
-  slash, `**` does not. `precedence` is not heard: the strictest of header and annotation holds in any case.
+  slash, `**` does not. `precedence` is not heard: the strictest of header and annotation holds in any case. Of a file
+  that does not parse, every licence holds for all paths.
 """
 
 import re
@@ -20,6 +21,8 @@ _LARGEST = 1 << 20  # bytes
 _MOST_PATTERNS = 2000  # of one file; each is compared with all paths of the repository
 _LONGEST_PATTERN = 1000  # characters
 _SHOWN_PATTERNS = 3
+_ASSIGNED = re.compile(r"^[ \t]*SPDX-License-Identifier[ \t]*=[ \t]*(.*(?:\n[ \t]*[\"'].*)*)", re.M)
+_QUOTED = re.compile(r"[\"']([^\"'\n]+)[\"']")
 _DEBIAN_VERSION = re.compile(r"(?<![\w.-])([AL]?GPL|GFDL)-(\d)(?![\w.-])", re.I)
 _CLAUSE, _OR, _AND = (re.compile(rf"{words}\s+", re.I) for words in (r",\s*(and|or)", r"\s+or", r"\s+and"))
 
@@ -94,9 +97,10 @@ def _read_paragraphs(text: str) -> list[Paragraph]:
 
 def _read_annotations(text: str) -> list[Paragraph]:
     try:
-        annotations = tomllib.loads(text).get("annotations")
+        annotations = tomllib.loads(text.removeprefix("\ufeff")).get("annotations")
     except tomllib.TOMLDecodeError:
-        return []
+        names = [name for assigned in _ASSIGNED.findall(text) for name in _QUOTED.findall(assigned)]
+        annotations = [{"path": "**", "SPDX-License-Identifier": names}]
     found: list[Paragraph] = []
     for number, table in enumerate(annotations if isinstance(annotations, list) else [], 1):
         table = table if isinstance(table, dict) else {}

@@ -50,6 +50,8 @@ def _unheard(missing: bool, batch: pa.RecordBatch) -> pa.RecordBatch:
         path, link = batch.column("path")[row].as_py(), batch.column("link")[row]
         if missing and not path and reason[row].as_py() in _PARTLY_READ:
             scopes[row] = "repository"
+        elif reason[row].as_py() == "input.unsafe_path" and evidence_scope(path):
+            scopes[row] = "repository"  # nobody knows for which folder it would speak
         elif not link.is_valid:  # else its target speaks
             other = "directory" if is_license_folder(path) else "file" if failure[row].is_valid else None
             scopes[row] = evidence_scope(path) or other
