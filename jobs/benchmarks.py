@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 from pipeline.locations import read_location, shown
+from pipeline.sources.files import reason
 from transforms.decontaminate import Benchmark
 
 HUMANEVAL = "humaneval"
@@ -13,7 +14,7 @@ HUMANEVAL = "humaneval"
 def benchmark(name: str) -> Benchmark:
     """A benchmark with all its problems, so that workers need no file of it.
 
-    Raises ValueError for an unknown name, OSError for a file that cannot be read.
+    Raises ValueError for an unknown name, and for a file that cannot be read.
     """
     if name == HUMANEVAL:
         return Benchmark(name, humaneval_path().read_bytes())
@@ -21,7 +22,10 @@ def benchmark(name: str) -> Benchmark:
         close = difflib.get_close_matches(name.lower(), [HUMANEVAL], 1)
         mend = f"did you mean {close[0]}?" if close else f"give {HUMANEVAL}, or the path of a file of JSON lines"
         raise ValueError(f"unknown benchmark {name!r}; {mend}")
-    return Benchmark(shown(name), read_location(name))
+    try:
+        return Benchmark(shown(name), read_location(name))
+    except OSError as error:
+        raise ValueError(f"{shown(name)} cannot be read: {reason(error)}") from error
 
 
 def humaneval_path() -> Path:

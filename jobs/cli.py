@@ -53,7 +53,12 @@ def cli() -> None:
 @click.option("--address", help="Overrides engine.address: a running Ray cluster, auto or host:port.")
 @click.option("--workers", type=click.IntRange(min=1), help="Overrides engine.workers.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Overrides any key of the recipe.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Of git sources, only what changed from that day on.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Of git sources, only what changed from that day on.",
+)
 @click.option("--replace", is_flag=True, help="Replaces another recipe's data in --out, reusing what still fits.")
 def run(
     recipe: str | None,
@@ -129,7 +134,7 @@ def _print_result(store: Store, summary: dict) -> None:
     for entry in summary["reasons"]:
         table.add_row(entry["decision"], entry["reason"] or "", f"{entry['rows']:,}", f"{entry['bytes']:,}")
     console.print(table)
-    for dataset in ("corpus", "ledger", "tokenizer", "tokens", "text_tokens", "report/index.html"):
+    for dataset in ("corpus", "ledger", "tokenizer", "tokens", "text_tokens", "dialogue", "report/index.html"):
         if store.exists(*dataset.split("/")):
             console.print(f"{dataset.partition('/')[0]:<11} {store.address(dataset)}", soft_wrap=True, highlight=False)
     _warn_of_nothing(summary)
@@ -179,9 +184,11 @@ def _print_plan(made: Plan, cores: int) -> None:
 @click.argument("out", type=LOCATION)
 def status(out: str) -> None:
     """Tells how far the run in OUT is, wherever it runs."""
-    for step in progress(Store(out)):
+    steps = progress(Store(out))
+    width = max(len(step.name) for step in steps)
+    for step in steps:
         state = f"done, {step.rows:,} rows" if step.is_done else f"{step.made} of {step.shards} shards"
-        click.echo(f"{step.name:<14} {state}")
+        click.echo(f"{step.name:<{width}} {state}")
 
 
 @cli.command("why")
@@ -196,7 +203,7 @@ def why_(out: str, file: str | None, token: tuple[int, int] | None, of_text: boo
     """
     if (file is None) == (token is None) or (of_text and not token):
         raise click.UsageError(
-            "name a file as REPO/PATH, or a token with --token BLOCK OFFSET, and --text if it is text"
+            "name a file as REPO/PATH, or a token as --token BLOCK OFFSET; --text goes with --token only"
         )
     store = Store(out)
     found = _fates_of_token(store, *token, TEXT if of_text else "") if token else _fates_of_file(store, file or "")

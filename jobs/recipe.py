@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -152,25 +152,53 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def _first_mistake(path: str, tree: yaml.Node | None, error: ValidationError) -> str:
-    mistake = error.errors(include_url=False)[0]
+    mistakes = error.errors(include_url=False)
+    mistake = mistakes[0]
+    if mistake["type"] == "missing":  # an unknown key beside it may be the one that is meant
+        beside = (
+            each for each in mistakes if each["type"] == "extra_forbidden" and each["loc"][:-1] == mistake["loc"][:-1]
+        )
+        mistake = next(beside, mistake)
     # The name of a union's member stands in the location, but not in the file.
-    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery"}
-    place = tuple(part for part in mistake["loc"] if part not in kinds)
+    kinds = {"environment", "archive", "directory", "git", "parquet", "jsonl", "bigquery", "int"}
+    place = tuple(part for part in mistake["loc"] if part not in kinds and "[" not in str(part))
     key = ".".join(str(part) for part in place)
     number = line(tree, place)
     where = f"{path}:{number}" if number else path
-    if mistake["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key}{_suggestion(place)}"
-    if mistake["type"] == "missing":
-        return f"{where}: {key} is missing"
-    return f"{where}: {key}: {mistake['msg'].removeprefix('Value error, ')}, not {mistake['input']!r}"
+    return f"{where}: {_told(mistake, key, place)}"
 
 
-def _suggestion(place: tuple[Any, ...]) -> str:
+def _told(mistake: Any, key: str, place: tuple[Any, ...]) -> str:
+    value, words = mistake["input"], mistake["msg"].removeprefix("Value error, ")
+    match mistake["type"]:
+        case "extra_forbidden":
+            return f"unknown key {key}{_suggestion(place, mistake['loc'])}"
+        case "missing":
+            return f"{key} is missing"
+        case "list_type" if isinstance(value, str | int | float):
+            return f"{key}: a list is wanted; write it as [{value}]"
+        case "union_tag_invalid":
+            tag, known = mistake["ctx"]["tag"], mistake["ctx"]["expected_tags"].replace("'", "")
+            close = difflib.get_close_matches(tag, known.split(", "), 1)
+            return f"{key}.kind: {tag!r} is none of {known}{f'; did you mean {close[0]}?' if close else ''}"
+        case "union_tag_not_found":
+            return f"{key}.kind is missing; it says what the source is, such as archive or git"
+    found = "" if isinstance(value, dict | list) or repr(value) in words else f", not {value!r}"
+    return f"{key}: {words}{found}".removeprefix(": ")
+
+
+def _suggestion(place: tuple[Any, ...], location: tuple[Any, ...]) -> str:
+    if "sources" in location[:-1] and len(place) < len(location):
+        members = get_args(get_args(SourceBlock)[0])
+        [block] = [member for member in members if location[-2] in get_args(member.model_fields["kind"].annotation)]
+        return _of(list(block.model_fields), location[-1])
     model: Any = Recipe
     for part in place[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
-    known = list(getattr(model, "model_fields", {}))
-    close = difflib.get_close_matches(str(place[-1]), known, 1)
+    return _of(list(getattr(model, "model_fields", {})), place[-1])
+
+
+def _of(known: list[str], key: Any) -> str:
+    close = difflib.get_close_matches(str(key), known, 1)
     return f"; did you mean {close[0]}?" if close else (f"; the keys are {', '.join(known)}" if known else "")

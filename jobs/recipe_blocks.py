@@ -26,7 +26,7 @@ class GhArchiveEvents(Block):
 
 
 class PopularityBlock(Block):
-    """Drops files of repositories that have fewer stars, or of which nobody tells them."""
+    """Drops files of repositories that have few stars, or whose stars are not known."""
 
     min_stars: int | None = Field(default=None, ge=0)
     """Drops files of repositories with fewer stars, and of those whose stars are not known. Null: no rule."""
@@ -161,10 +161,10 @@ class NearBlock(Block):
 
 
 class RepositoriesBlock(Block):
-    """Families of repositories: those that hold at least `share` of the smaller one's contents both.
+    """Families of repositories: two that have at least `share` of the smaller one's contents in common.
 
-    Of those that hold at least `fork_share` of the larger one's, too, `keep: one` keeps one, and drops all files of
-    the others; `all` only tells of them.
+    If they also have `fork_share` of the larger one's contents in common, one is a fork of the other: `keep: one` keeps
+    one of them and drops all files of the other, `keep: all` only lists them.
     """
 
     enabled: bool = True
@@ -214,12 +214,16 @@ class ToxicityBlock(Block):
 
 
 class DecontaminateBlock(Block):
-    """Benchmarks kept out: `humaneval`, or paths of JSONL files with prompts and solutions."""
+    """Drops files that hold a problem or a solution of a benchmark: half of its runs of 10 words, all if they are few.
+
+    A benchmark of your own is a file of JSON Lines, one problem a line, with any of the fields `prompt`,
+    `canonical_solution`, `text`, `code` and `prompts`, and `task_id`, `id` or `name`.
+    """
 
     enabled: bool = True
     """Whether benchmarks are searched for."""
     benchmarks: list[Location] = ["humaneval"]
-    """`humaneval`, and paths of JSON Lines with prompts and solutions."""
+    """`humaneval`, and paths of JSON Lines of your own."""
 
 
 class TextBlock(Block):

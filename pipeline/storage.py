@@ -234,7 +234,7 @@ class Store:
         """The manifest of a dataset that must be whole."""
         manifest = self.manifest(dataset)
         if manifest is None:
-            raise MissingDataset(f"{self.address(dataset)} has no {MANIFEST}: the run that writes it has not ended")
+            raise MissingDataset(f"{self.address(dataset)} has no {MANIFEST}; name the --out of a run that has ended")
         return manifest
 
     def read(

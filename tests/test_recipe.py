@@ -113,6 +113,28 @@ def test_a_key_given_twice_is_refused_at_any_depth(tmp_path: Path, text: str, me
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources:\n  - kind: gitt\n    uri: a\n", r":2: sources\.0\.kind: 'gitt' is none of .*; did you mean git\?$"),
+        ("sources:\n  - uri: a\n", r":2: sources\.0\.kind is missing"),
+        ("sources:\n  - kind: git\n    url: a\n", r":3: unknown key sources\.0\.url; did you mean uri\?$"),
+        (TEXT.replace("uri", "url"), r":6: unknown key tokenize\.text\.sources\.0\.url; did you mean uri\?$"),
+        (SOURCES + "languages: {keep: Python}\n", r":3: languages\.keep: a list is wanted; write it as \[Python\]$"),
+        (SOURCES + "languages: {keep: [Pyton]}\n", r":3: languages\.keep: 'Pyton' .* did you mean [^,]*\?$"),
+        (SOURCES + "engine: {workers: many}\n", r":3: engine\.workers: .* not 'many'$"),
+        (SOURCES + "tokenize: {mixture: {by: language}}\n", r":3: tokenize\.mixture: name either weights, [^{]*$"),
+        (
+            SOURCES + "tokenize: {mixture: {by: source, weights: {7: 1}}}\n",
+            r"yaml: tokenize\.mixture\.weights: 7 [^{]*$",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_recipe(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, text))
+
+
 def test_a_merged_key_may_be_given_anew(tmp_path: Path) -> None:
     text = (
         SOURCES

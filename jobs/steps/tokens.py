@@ -5,6 +5,7 @@ from jobs.recipe_yaml import RecipeError
 from jobs.steps.settings import Settings, distinct
 from pipeline.locations import read_location, shown
 from pipeline.plan import Emit, Input, Map, Output, Shuffle, Step
+from pipeline.sources.files import reason
 from transforms.conditional import Where
 from transforms.dependencies import Imports
 from transforms.fill_in_the_middle import SENTINELS, FillInTheMiddle
@@ -58,7 +59,10 @@ def _tokenizer(block: TokenizeBlock) -> TrainTokenizer | GivenTokenizer:
     try:
         given = GivenTokenizer(read_location(block.tokenizer), block.block, special_tokens=sentinels)
         given.check()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        told = f"{shown(block.tokenizer)} cannot be read: {reason(error)}; name a file tokenizer.json"
+        raise RecipeError(f"tokenize.tokenizer: {told}") from error
+    except ValueError as error:
         raise RecipeError(f"tokenize.tokenizer: {shown(block.tokenizer)}: {error}") from error
     return given
 
