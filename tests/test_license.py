@@ -42,7 +42,7 @@ def scan():
 
 def nothing_else(rows: int) -> dict[str, pa.Array]:
     """Columns of rows that speak by no path, lead nowhere and were read."""
-    names = ("license_paths", "license_named", "license_files", "link", "unread")
+    names = ("license_paths", "license_joint", "license_named", "license_files", "link", "unread")
     return {name: pa.nulls(rows, UnheardLicenses.schema.field(name).type) for name in names}
 
 
@@ -51,6 +51,8 @@ def resolve(
     claim: str | None = None,
     scope: Scope = "strictest",
     kind: str = "seen:",
+    repo: str = "o/r",
+    joint: bool | None = None,
 ) -> dict[str, dict]:
     """Rows of one repository (path, licence found, scope) to what holds, by path."""
     paths, found, scopes = zip(*rows, strict=True)
@@ -58,13 +60,14 @@ def resolve(
     batch = pa.record_batch(
         {
             "row_id": pa.array(range(len(rows)), pa.int64()),
-            "repo": pa.array(["o/r"] * len(rows)),
+            "repo": pa.array([repo] * len(rows)),
             "path": pa.array(paths),
             "license_found": pa.array(found, pa.string()),
             "license_granted": pa.array(found, pa.string()),
             "license_scope": pa.array(scopes, pa.string()),
             "license_evidence": pa.array(evidence, pa.string()),
             **nothing_else(len(rows)),
+            "license_joint": pa.array([joint] * len(rows), pa.bool_()),
             "claimed_license": pa.array([claim] * len(rows), pa.string()),
         }
     )
@@ -283,6 +286,7 @@ def test_package_metadata(scan, path: str, content: str, expression: str, place:
         "license_scope": "package",
         "license_evidence": f"package-metadata {place}: {expression}",
         "license_paths": None,
+        "license_joint": None,
         "license_named": None,
         "license_files": None,
     }

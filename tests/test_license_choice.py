@@ -114,3 +114,73 @@ def test_what_costs_nothing_is_not_forbidden(text: str, is_free: bool) -> None:
 def test_texts_one_behind_the_other_are_no_choice(scan, keys: tuple[str, str], between: str) -> None:
     row = scan("LICENSE", between.join(license_text(key) for key in keys))
     assert " OR " not in row["license_found"]
+
+
+PATENTS = {
+    "Opus is subject to the royalty-free patent licenses which are\nspecified at:\n\nXiph.Org Foundation:\n"
+    "https://datatracker.ietf.org/ipr/1524/\n\nMicrosoft Corporation:\nhttps://datatracker.ietf.org/ipr/1914/\n\n"
+    "Broadcom Corporation:\nhttps://datatracker.ietf.org/ipr/1526/\n": "permissive",
+    "THIS IS NOT A GRANT OF PATENT RIGHTS.\n\nGoogle makes no representation or warranty that the codecs for which\n"
+    "source code is made available hereunder are unencumbered by\nthird-party patents. Those intending to use this "
+    "source code in\nhardware or software products are advised that implementations of\nthese codecs, including in "
+    "open source software or shareware, may\nrequire patent licenses from the relevant patent holders.\n": "permissive",
+    "This technology is protected by multiple US and International patents.\n"
+    "This notice and attribution to IBM may not be removed.\n": "proprietary",
+}
+
+
+@pytest.mark.parametrize("notice", PATENTS)
+def test_a_notice_about_patents_alone_takes_nothing_away(scan, notice: str) -> None:
+    row = scan("COPYING", f"{license_text('bsd-new')}\n{notice}")
+    assert license_class(row["license_granted"]) == PATENTS[notice]
+
+
+def test_a_name_without_a_version_is_the_version_that_the_text_names(scan) -> None:
+    gpl, afl = license_text("gpl-2.0"), license_text("afl-2.1")
+    choice = (
+        "It is licensed to you under your choice of the Academic Free License\nversion 2.1, or the GNU General Public "
+        "License version 2\n(or, at your option any later version).\n"
+    )
+    row = scan("COPYING", f"{choice}\n{afl}\n--\nSTART OF GNU GENERAL PUBLIC LICENSE\n--\n\n{gpl}")
+    assert row["license_granted"] == "AFL-2.1 OR GPL-2.0-or-later"
+    instead = (
+        "ALTERNATIVELY, this product may be distributed under the terms of the\nGNU General Public License (v2.0 - see "
+        "below), in which case the\nprovisions of the GNU GPL are required INSTEAD OF the above restrictions.\n"
+    )
+    assert scan("License", f"{license_text('bsd-new')}\n{instead}")["license_granted"] == "BSD-3-Clause OR GPL-2.0-only"
+    tests = (
+        "This is under the MIT license or the GPL version 2, at your option.\n\nThe tests are licensed under the GPL.\n"
+    )
+    assert license_class(scan("LICENSE", tests)["license_found"]) == "copyleft"
+
+
+SIDE_BY_SIDE = """Licensed under the Academic Free License version 2.1
+
+This program is free software; you can redistribute it and/or modify
+it under the terms of the GNU General Public License as published by
+the Free Software Foundation; either version 2 of the License, or
+(at your option) any later version.
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "is_joint"),
+    [
+        ("", False),
+        ("Both licenses apply.", True),
+        ("You must comply with both of these licenses.", True),
+        ("Portions of this file are under the latter.", True),
+        ("It is derived from code under the latter.", True),
+    ],
+)
+def test_licences_side_by_side_may_hold_together(scan, words: str, is_joint: bool) -> None:
+    row = scan("a.c", comment(SIDE_BY_SIDE + words))
+    assert license_class(row["license_found"]) == "copyleft"
+    assert row["license_joint"] is is_joint
+
+
+def test_a_choice_in_prose_is_what_the_file_states(scan) -> None:
+    for text in CHOICES:
+        kind = scan("a.c", comment(text))["license_evidence"].partition(" ")[0]
+        assert kind == "header", text
+    assert scan("a.c", comment("See the MIT license or the GPL version 2."))["license_evidence"].startswith("mention ")

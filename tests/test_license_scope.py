@@ -3,6 +3,7 @@
 import pytest
 
 from tests.test_license import resolve
+from transforms.license import license_scope
 
 GPL = ("COPYING", "GPL-2.0-only", "directory")
 MIT = ("LICENSE", "MIT", "directory")
@@ -129,3 +130,96 @@ def test_a_licence_file_named_after_a_part_frees_no_folder() -> None:
     assert [license(name) for name in ("LICENSE", "MIT-LICENSE.txt", "COPYING.MIT")] == ["MIT"] * 3
     alone = resolve(("i18n/polib.LICENSE", "MIT", "directory"), ("i18n/da.po", None, None), scope="nearest")
     assert alone["i18n/da.po"]["license"] == "MIT"
+
+
+@pytest.mark.parametrize("scope", ["strictest", "nearest"])
+def test_licences_side_by_side_are_the_choice_that_the_project_offers(scope: str) -> None:
+    offer = ("COPYING", "AFL-2.1 OR GPL-2.0-or-later", "directory")
+
+    def license_class(*rows: tuple, joint: bool = False) -> str:
+        return resolve(*rows, scope=scope, joint=joint)[rows[-1][0]]["license_class"]
+
+    both = ("lib/a.c", "AFL-2.1 AND GPL-2.0-or-later", "file")
+    assert license_class(offer, both) == "permissive"
+    assert license_class(("Cargo.toml", "AFL-2.1 OR GPL-2.0-only", "package"), both) == "permissive"
+    assert license_class(offer, both, joint=True) == "copyleft"
+    assert license_class(offer, ("a.c", "MIT AND GPL-2.0-or-later", "file")) == "copyleft"
+    assert license_class(offer, ("a.c", "AFL-2.1 AND GPL-2.0-only AND MIT", "file")) == "copyleft"
+    assert license_class(offer, ("a.c", "GPL-2.0-or-later", "file")) == "copyleft"
+    assert license_class(("COPYING", "AFL-2.1 AND GPL-2.0-or-later", "directory"), both) == "copyleft"
+
+
+@pytest.mark.parametrize("scope", ["strictest", "nearest"])
+def test_texts_beside_a_list_of_parts_are_those_of_its_parts(scope: str) -> None:
+    listing = ("COPYING", "LicenseRef-scancode-public-domain AND LGPL-2.1-or-later AND GPL-2.0-or-later", "directory")
+    texts = [("COPYING.GPLv2", "GPL-2.0-only", "directory"), ("COPYING.LGPLv2.1", "LGPL-2.1-only", "directory")]
+
+    def license_class(own: str | None, *rows: tuple) -> str:
+        kind = "header lines 2 score 100:"
+        return resolve(*rows, ("src/a.c", own, "file" if own else None), scope=scope, kind=kind)["src/a.c"][
+            "license_class"
+        ]
+
+    free = "LicenseRef-scancode-public-domain"
+    assert license_class(free, listing, *texts) == "permissive"
+    assert license_class("GPL-2.0-or-later", listing, *texts) == "copyleft"
+    assert license_class(None, listing, *texts) == "copyleft"
+    if scope == "strictest":
+        assert license_class(free, *texts) == "copyleft"
+        assert license_class("MIT", listing, *texts) == "copyleft"
+        assert license_class(free, listing, ("LICENSE", "GPL-2.0-only", "directory")) == "copyleft"
+        assert license_class(free, listing, ("package.json", "GPL-2.0-only", "package")) == "copyleft"
+        assert license_class(free, listing, ("COPYING.GPLv3", "GPL-3.0-only", "directory")) == "copyleft"
+
+
+@pytest.mark.parametrize("scope", ["strictest", "nearest"])
+@pytest.mark.parametrize("folder", ["", "lib/"])
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("COMMONS-CLAUSE.txt", "LicenseRef-scancode-commons-clause"),
+        ("ADDITIONAL-TERMS", UNKNOWN),
+        ("LICENSE-RESTRICTIONS.md", UNKNOWN),
+        ("LICENSE", f"MIT AND {UNKNOWN}"),
+        ("LICENSE", "Apache-2.0 AND LicenseRef-scancode-commons-clause"),
+    ],
+)
+def test_what_takes_away_from_a_licence_is_heard_beside_any_header(
+    scope: str, folder: str, name: str, terms: str
+) -> None:
+    rows = [(folder + name, terms, "directory"), ("lib/x/LICENSE", "MIT", "directory"), ("lib/x/a.c", "MIT", "file")]
+    for row in (rows, rows[::2]):
+        if folder and len(row) == 3:
+            continue  # the nearer folder's word has replaced it
+        assert resolve(*row, scope=scope)["lib/x/a.c"]["license_class"] in ("unknown", "proprietary")
+
+
+def test_the_notice_in_what_automake_generates_is_not_about_the_project() -> None:
+    for scope in ("strictest", "nearest"):
+        made = resolve(GPL, ("Makefile.in", "FSFULLRWD", "file"), scope=scope)["Makefile.in"]
+        assert made["license_class"] == "copyleft"
+    assert (
+        resolve(MIT, ("Makefile.in", "FSFULLRWD", "file"), scope="nearest")["Makefile.in"]["license_class"]
+        == "permissive"
+    )
+
+
+@pytest.mark.parametrize(
+    ("repo", "path", "is_heard"),
+    [
+        ("o/hsqldb", "doc/hsqldb_lic.txt", True),
+        ("hsqldb_2.7.1.orig", "docs/hsqldb_lic.txt", True),
+        ("o/tool-2.0", "doc/Tool-LICENSE.txt", True),
+        ("o/hsqldb", "doc/hypersonic_lic.txt", False),
+        ("o/hsqldb", "doc/lic.txt", False),
+        ("o/hsqldb", "lib/hsqldb_lic.txt", False),
+        ("o/hsqldb", "doc/LICENSE", False),
+    ],
+)
+def test_a_licence_in_doc_named_after_the_project_is_the_projects(repo: str, path: str, is_heard: bool) -> None:
+    assert license_scope(path) == ("file" if path.endswith("/lic.txt") else "directory")
+    rows = [(path, "BSD-3-Clause", license_scope(path)), ("src/x/a.java", None, None)]
+    found = resolve(*rows, repo=repo)["src/x/a.java"]["license"]
+    assert found == ("BSD-3-Clause" if is_heard else None)
+    gpl = resolve(*rows, ("src/x/b.java", "GPL-2.0-only", "file"), repo=repo)["src/x/b.java"]
+    assert gpl["license"] == "GPL-2.0-only"

@@ -19,9 +19,11 @@ import pyarrow.compute as pc
 from schemas.contracts import BatchFunction
 from schemas.datasets import field
 from transforms.buffers import string_buffers
+from transforms.license_choice import may_hold_together
 from transforms.license_class import (
     STRICTNESS,
     combine_strictest,
+    conjuncts,
     license_class,
     settle_choices,
     spdx_expression,
@@ -54,6 +56,9 @@ FOUND = pa.schema(
         ),
         field("license_evidence", pa.string(), "kind, lines or fields, weakest score (0 to 100), then the expression"),
         field("license_paths", PATH_LICENSES, "licences that debian/copyright or REUSE.toml state for other files"),
+        field(
+            "license_joint", pa.bool_(), "of several licences: whether they may hold together, or for parts of the file"
+        ),
         field("license_named", pa.string(), "`license_granted` as a licence's own text, where that has conditions"),
         field("license_files", pa.list_(pa.list_(pa.string())), "files that package metadata names as its licence"),
     ]
@@ -71,8 +76,8 @@ _AROUND = 3  # lines after a header in which a condition on it may stand
 _UNKNOWN = "LicenseRef-scancode-unknown"
 
 
-_Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None]
-_NOTHING: _Row = (None, None, None, None, None)
+_Row = tuple[str | None, str | None, str | None, str | None, list[dict] | None, bool | None]
+_NOTHING: _Row = (None, None, None, None, None, None)
 
 
 PASSAGES = pa.schema(
@@ -216,7 +221,7 @@ def _named(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end: in
     """What a document states if a link or a manifest takes it for a licence's text: all of it is searched then."""
     from textcode.analysis import is_source
 
-    _, granted, scope, _, by_path = stated
+    _, granted, scope, _, by_path, _ = stated
     if scope != "file" or by_path or end - begin > _LONGEST_TEXT or is_source(path):
         return None
     if license_class(granted) != "permissive" or not (found := texts.find(data, begin, end, False)):
@@ -234,10 +239,10 @@ def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end
     by_path = path_licenses(path, data[begin:end].tobytes(), partial(_normalize, texts))
     if by_path is not None:
         stated = combine_strictest(entry["license"] for entry in by_path)[0]
-        return stated, stated, "file", f"license-paths: {stated}", by_path
+        return stated, stated, "file", f"license-paths: {stated}", by_path, None
     declared, fields = _declared(texts, path, data[begin:end]) if is_metadata(path) else (None, "")
     if declared is not None and not is_source(path) and not has_description(path):
-        return declared, declared, "package", f"package-metadata {fields}: {declared}", None
+        return declared, declared, "package", f"package-metadata {fields}: {declared}", None, None
     found = texts.find(data, begin, end, is_source(path))
     if declared is not None:
         return _metadata(declared, fields, found, is_source(path))
@@ -247,11 +252,12 @@ def _scan_file(texts: LicenseTexts, path: str, data: np.ndarray, begin: int, end
         return _unknown_terms(data[begin:end].tobytes().decode("utf-8", "replace")) if is_license else _NOTHING
     restriction = _restriction(data[begin:end].tobytes(), found, scope)
     if restriction is None:
-        return found.expression, found.granted, scope, _evidence(found, scope), None
+        joint = _may_hold_together(data[begin:end].tobytes(), found)
+        return found.expression, found.granted, scope, _evidence(found, scope), None, joint
     line, words = restriction
     stated, granted = (spdx_expression(f"({terms}) AND {_UNKNOWN}") for terms in (found.expression, found.granted))
     evidence = f'{_kind(found, scope)} {_places(found)}, restricted in line {line} ("{words}"): {stated}'
-    return stated, granted, scope, evidence, None
+    return stated, granted, scope, evidence, None, None
 
 
 def _metadata(declared: str, fields: str, found: Found | None, is_code: bool) -> _Row:
@@ -265,9 +271,18 @@ def _metadata(declared: str, fields: str, found: Found | None, is_code: bool) ->
     if found and text != declared:
         evidence += f"; text {_places(found)}: {text}"
     if is_code:
-        return together, together, "package", evidence, None
+        return together, together, "package", evidence, None, None
     is_as_strict = STRICTNESS.index(license_class(text)) >= STRICTNESS.index(license_class(declared))
-    return (text if text and is_as_strict else together), declared, "package", evidence, None
+    return (text if text and is_as_strict else together), declared, "package", evidence, None, None
+
+
+def _may_hold_together(content: bytes, found: Found) -> bool | None:
+    """Whether the words around a text's licences, of which there are several, may mean all of them; null of one."""
+    if len(conjuncts(found.expression)) == 1:
+        return None
+    lines = content.decode("utf-8", "replace").split("\n")
+    spans = ("\n".join(lines[max(first - 1 - _AROUND, 0) : last + _AROUND]) for first, last in found.lines)
+    return any(map(may_hold_together, spans))
 
 
 def _restriction(content: bytes, found: Found, scope: str) -> tuple[int, str] | None:
@@ -293,7 +308,7 @@ def _unknown_terms(text: str) -> _Row:
     stated = "LicenseRef-scancode-unknown-license-reference" if is_pointer else _UNKNOWN
     last = text.rstrip().count("\n") + 1
     places = f"1-{last}" if last > 1 else "1"
-    return stated, stated, "directory", f"license-file lines {places} score 0: {stated}", None
+    return stated, stated, "directory", f"license-file lines {places} score 0: {stated}", None, None
 
 
 def _declared(texts: LicenseTexts, path: str, content: np.ndarray) -> tuple[str | None, str]:

@@ -60,6 +60,13 @@ _SENTENCE_END = re.compile(
 )
 
 
+_OF_PARTS = re.compile(  # a header whose licences are for parts of the file, or come along with what it was made from
+    r"\b(?:parts?|portions?|sections?|components?|pieces|functions?|routines|algorithms?|remaining|remainder|rest)\b"
+    r"|\b(?:based|derived|taken|adapted|borrowed|copied)\s+(?:up)?(?:on|from)\b|\boriginal(?:ly)?\b|\bincorporat|\bcontains?\b",
+    re.I,
+)
+
+
 class Run(NamedTuple):
     """Licences named one after the other in one list: the first and last of them, and whether one is enough."""
 
@@ -82,6 +89,12 @@ def find_runs(text: str, places: Sequence[tuple[int, int]]) -> list[Run]:
             first = number
         reach = max(reach, end) if first < number else end
     return runs
+
+
+def may_hold_together(text: str) -> bool:
+    """Whether the licences of a header may be meant to hold together, or each for a part, by its own words."""
+    plain = " ".join(text.replace("*", " ").replace("#", " ").split())
+    return bool(_BOTH_HOLD.search(plain) or _OF_PARTS.search(plain))
 
 
 def _is_joined(between: str) -> bool:

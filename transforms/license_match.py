@@ -35,7 +35,17 @@ INDEX_MEMORY = 1_700_000_000
 LARGEST_APPROXIMATE = 64_000
 """Characters; passages longer than this are matched exactly only."""
 
+_PATENT_NOTICE = re.compile(
+    r"(?s)(?!.*\b(?:copy|redistribut|reproduc|modif|reverse|sell|purchas|commercial|terminat|only|must|may not"
+    r"|no licen[cs]e))"
+    r"(?=.*\b(?:patent (?:licen[cs]e|grant)|grant of patent))",
+    re.I,
+)
 _GRANTING = re.compile(r"licen[cs]|permi|distribut|releas|redist|copyright|terms", re.I)
+_LICENSED = re.compile(
+    r"\b(?:licen[cs]ed|released|distributed?|redistribute|available|provided|covered|used?|takes?|terms)\b", re.I
+)
+_BEFORE_OFFER = 200  # characters before a choice in which it may be told that it is what holds
 _RUN_LINES = 15  # lines without licence words that end a run, as scancode has it for files
 _NEAR_RULES = 300  # more change next to nothing, and each costs scancode some 0.1 ms
 
@@ -320,7 +330,7 @@ def _detect(matches: list[Any], text: str) -> Found | None:
     from licensedcode import detection
 
     groups = []
-    for group in detection.group_matches(matches):
+    for group in detection.group_matches([match for match in matches if not _is_patent_notice(match.rule)]):
         if group:
             analysis = detection.analyze_detection(group)
             expression = detection.get_detected_license_expression(analysis=analysis, license_matches=group)[1]
@@ -339,26 +349,31 @@ def _detect(matches: list[Any], text: str) -> Found | None:
     found, granted = [], []
     for group, expression in kept:
         choices = list(dict.fromkeys(choice for match in group if (choice := lists[id(match)].choice)))
-        rest = [match for match in group if not lists[id(match)].choice]
+        rest = [match for match in group if not (lists[id(match)].choice or lists[id(match)].is_repeated)]
         granting = [match.rule.license_expression for match in rest if lists[id(match)].is_granted]
-        found += [*choices, *(match.rule.license_expression for match in rest)] if choices else [expression]
-        granted += [*choices, *granting] if len(granting) < len(group) else [expression]
+        is_whole = len(rest) == len(group)
+        found += [expression] if is_whole else [*choices, *(match.rule.license_expression for match in rest)]
+        granted += [expression] if len(granting) == len(group) else [*choices, *granting]
     return Found(
         expression=_joined(found),
         granted=_joined(granted or found),
         score=min(match.score() for group, _ in kept for match in group),
         lines=tuple((min(m.start_line for m in group), max(m.end_line for m in group)) for group, _ in kept),
         tagged=any(match.matcher == "1-spdx-id" for group, _ in kept for match in group),
-        stated=any(not _only_names(match.rule) for group, _ in kept for match in group),
+        stated=any(lists[id(match)].is_granted for group, _ in kept for match in group),
         rules=tuple(sorted({match.rule.identifier for group, _ in kept for match in group})),
     )
 
 
 class _List(NamedTuple):
-    """What holds of all licences of one list: the choice among them, if it is one; whether any of them is granted."""
+    """What holds of a licence by its list: the choice there, whether any is granted, whether it is repeated.
+
+    A bare "GNU GPL" in a list that names version 2 is repeated there, and so is one that stands above that text.
+    """
 
     choice: str | None
     is_granted: bool
+    is_repeated: bool = False
 
 
 def _lists(matches: list[Any], text: str) -> dict[int, _List]:
@@ -368,12 +383,19 @@ def _lists(matches: list[Any], text: str) -> dict[int, _List]:
     words = _words(matches[0].query, text) if len({match.rule.license_expression for match in matches}) > 1 else []
     if not words:
         return lists
-    for first, last, is_choice in find_runs(text, [(words[m.qstart][0], words[m.qend][1]) for m in matches]):
+    places = [(words[match.qstart][0], words[match.qend][1]) for match in matches]
+    for first, last, is_choice in find_runs(text, places):
         listed = matches[first : last + 1]
-        offered = _offered([match.rule.license_expression for match in listed]) if is_choice else []
+        offered = _offered(listed, matches) if is_choice else []
         choice = " OR ".join(f"({expression})" for expression in offered) if len(offered) > 1 else None
-        is_granted = any(not _only_names(match.rule) for match in listed)
-        lists |= dict.fromkeys(map(id, listed), _List(choice, is_granted))
+        around = text[max(places[first][0] - _BEFORE_OFFER, 0) : places[last][1]]
+        is_granted = any(not _only_names(match.rule) for match in listed) or bool(choice and _LICENSED.search(around))
+        for match in listed:
+            lists[id(match)] = _List(choice, is_granted, bool(_versions(match, listed)))
+    for number, match in enumerate(matches[:-1]):
+        is_heading = not re.search(r"\w", text[places[number][1] : places[number + 1][0]])
+        if is_heading and _versions(match, [matches[number + 1]]):
+            lists[id(match)] = lists[id(match)]._replace(is_repeated=True)
     return lists
 
 
@@ -391,17 +413,37 @@ def _words(query: Any, text: str) -> list[tuple[int, int]]:
     return words if len(words) == len(query.tokens) else []
 
 
-def _offered(expressions: list[str]) -> list[str]:
-    """The licences of a list, each once: without phrases that name none, and the GPL's name before its version."""
-    named = [expression for expression in dict.fromkeys(expressions) if license_classes.states_terms(expression)]
-    is_versioned = any(re.match(r"a?gpl-[23]", expression) for expression in named)
-    return [expression for expression in named if not (is_versioned and expression == "gpl-1.0-plus")]
+def _offered(listed: list[Any], matches: list[Any]) -> list[str]:
+    """The licences of a list, each once: without phrases that name none, and names of the versions that are meant."""
+    meant = [
+        match.rule.license_expression if len(versions := _versions(match, matches)) != 1 else versions[0]
+        for match in listed
+        if not _versions(match, listed)
+    ]
+    return [expression for expression in dict.fromkeys(meant) if license_classes.states_terms(expression)]
+
+
+def _versions(match: Any, others: list[Any]) -> list[str]:
+    """For a licence's name without a version ("the GNU GPL"), the versions of it that other matches name."""
+    rule = match.rule
+    if not _only_names(rule) or re.search(r"\d", rule.text) or not (family := _family(rule.license_expression)):
+        return []
+    named = (other.rule for other in others if re.search(r"\d", other.rule.text))
+    return sorted({other.license_expression for other in named if _family(other.license_expression) == family})
+
+
+def _family(expression: str) -> str | None:
+    """The name of a licence without its version, as gpl of gpl-2.0-plus; null where it has none."""
+    versioned = re.fullmatch(r"(\w+)-\d[\d.]*(?:-plus)?", expression)
+    return versioned[1] if versioned else None
 
 
 def _joined(expressions: list[str]) -> str:
     """Joined by AND, less the texts of licences that a choice among all of them explains, as where each is appended."""
-    choices = [expression for expression in expressions if license_classes.offers_choice(expression)]
-    return _spdx(tuple(license_classes.unexplained(expressions, choices, expressions)))
+    named = {expression: _spdx((expression,)) for expression in expressions}
+    choices = [name for name in named.values() if license_classes.offers_choice(name)]
+    kept = set(license_classes.unexplained(named.values(), choices, named.values()))
+    return _spdx(tuple(expression for expression in expressions if named[expression] in kept))
 
 
 def _only_names(rule: Any) -> bool:
@@ -414,3 +456,12 @@ def _only_names(rule: Any) -> bool:
     if rule.is_license_notice and not _GRANTING.search(rule.text):
         return True
     return not (rule.is_license_text or rule.is_license_notice or rule.is_license_tag)
+
+
+def _is_patent_notice(rule: Any) -> bool:
+    """Whether a rule for nameless terms is about patents alone, as "subject to the royalty-free patent licenses …".
+
+    Who grants patents adds a permission, and who warns of them takes none away (`license_class`).
+    """
+    is_nameless = rule.license_expression in ("proprietary-license", "unknown")
+    return is_nameless and _PATENT_NOTICE.match(rule.text) is not None

@@ -11,13 +11,18 @@ from transforms.license_metadata import hosted_file, is_metadata, named_files
 _LICENSE_NAME = re.compile(
     r"(?:un|mit-|bsd-|apache-|gpl-|lgpl-)?licen[cs]es?(?:[-_. ].*)?|copying\d*(?:[-_. ].*)?|copyright(?:[-_. ].*)?"
     r"|.*[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?|(?:[al]?gpl|mpl|epl)(?:[-_ ]?v?\d(?:\.\d)?)?(?:\.txt|\.md)?"
+    r"|.*[-_]lic\.txt"
+)
+_OF_DOCUMENTED = re.compile(
+    r"(?:.*/)?docs?/(.+)[-_](?:lic|licen[cs]e|copying|copyright)(?:\.(?:txt|md|rst|html?))?", re.I
 )
 _LICENSE_TEXT = re.compile(r"(?:(?:un|[a-z0-9.]+-)?licen[cs]e|copying\d*)(?:\.(?:txt|md|rst|html?|rtf|pdf|docx?))?")
 _RIDER = re.compile(
     r"(?:(?:.*[-_. ])?commons[-_. ]?clause|(?:.*[-_. ])?additional.*terms|(?:.*[-_. ])?eula|.*restrictions)"
     r"(?:[-_ ][^.]*)?(?:[-_. ]?v?\d[\d.]*)?(?:\.[a-z]{2})?(?:\.(?:txt|text|md|markdown|rst|adoc|html?|rtf|pdf|docx?))?"
 )
-_OF_A_PART = re.compile(r"(?:.*/)?(.+)[-_. ]licen[cs]e(?:\.(?:txt|md|rst|html?))?", re.I)
+_OF_A_PART = re.compile(r"(?:.*/)?(.+)[-_. ]lic(?:en[cs]e)?(?:\.(?:txt|md|rst|html?))?", re.I)
+_TEXT_OF_A_LICENSE = re.compile(r"(?:.*/)?(?:copying|licen[cs]e)[-_.](.+?)(?:\.(?:txt|md|rst|html?))?", re.I)
 _OF_A_LICENSE = re.compile(r"(?:un|mit|bsd|apache|a?gpl|lgpl|mpl|isc|cc|epl)(?:[-_. v]?\d.*)?", re.I)
 _THIRD_PARTY = re.compile(r"third[-_ ]?part|3rd[-_ ]?part|bundled|vendored|dependenc|acknowledg|credits")
 _OTHER_DOCUMENT = re.compile(r"authors|change|code[-_]of[-_]conduct|contribut|history|news|notice|readme|security")
@@ -57,13 +62,30 @@ def license_scope(path: str) -> str:
 def is_license_text(path: str) -> bool:
     """Whether a licence file's name promises terms, so that one in nobody's words has unknown ones."""
     name = path[path.rfind("/") + 1 :].lower()
-    return _LICENSE_TEXT.fullmatch(name) is not None or _RIDER.fullmatch(name) is not None
+    return _LICENSE_TEXT.fullmatch(name) is not None or is_rider(path)
+
+
+def is_rider(path: str) -> bool:
+    """Whether a file of this name takes away from the licence beside it."""
+    return _RIDER.fullmatch(path[path.rfind("/") + 1 :].lower()) is not None
 
 
 def is_partial(path: str) -> bool:
     """Whether a licence file is named after something that is no licence, as polib.LICENSE: a part of its folder."""
     named = _OF_A_PART.fullmatch(path)
     return named is not None and not (_OF_A_LICENSE.fullmatch(named[1]) or find_license(named[1]))
+
+
+def documented(path: str) -> str | None:
+    """The name of what a licence file in a folder doc/ is about, such as x of doc/x_lic.txt."""
+    named = _OF_DOCUMENTED.fullmatch(path)
+    return named[1].lower() if named else None
+
+
+def is_named_text(path: str) -> bool:
+    """Whether a licence file is named after the licence whose text it has, as COPYING.GPLv2."""
+    named = _TEXT_OF_A_LICENSE.fullmatch(path)
+    return named is not None and bool(_OF_A_LICENSE.fullmatch(named[1]) or find_license(named[1]))
 
 
 def is_by_path(path: str) -> bool:

@@ -49,8 +49,8 @@ from transforms.license_class import (
     unexplained,
 )
 from transforms.license_links import with_pointed
-from transforms.license_names import is_partial
-from transforms.license_weighing import Level, Scope, lists_parts, weigh
+from transforms.license_names import documented, is_named_text, is_partial, is_rider
+from transforms.license_weighing import Level, Scope, lists_parts, rides, weigh
 
 LICENSES = pa.schema(
     [
@@ -85,6 +85,9 @@ class Statement(NamedTuple):
     is_lesser: bool = False  # says LGPL-3.0 in a declaration, or in a file whose name tells of the Lesser GPL
     is_offer: bool = False  # README's word that there is a choice
     is_partial: bool = False  # a licence file named after a part, as polib.LICENSE
+    rides: bool = False  # takes away from other licences
+    named: str = ""  # with what a licence file only names
+    is_named_text: bool = False  # a licence file named after that licence
 
 
 class Context(NamedTuple):
@@ -125,6 +128,7 @@ class LicenseResolve:
         "license_evidence",
         "license_paths",
         "license_named",
+        "license_joint",
         "license_files",
         "claimed_license",
         "link",
@@ -213,21 +217,28 @@ def _collect_statements(batch: pa.RecordBatch, places: list[Place], sidecars: di
     rows = batch.filter(pa.array(speaks))
     present = _present_folders(places, set(rows["repo"].to_pylist()))
     statements: dict[str, Statements] = {}
-    for repo, path, scope, expression, evidence in zip(
-        rows["repo"].to_pylist(),
-        rows["path"].to_pylist(),
-        rows["license_scope"].to_pylist(),
-        rows["license_granted"].to_pylist(),
-        rows["license_evidence"].to_pylist(),
-        strict=True,
-    ):
+    names = ("repo", "path", "license_scope", "license_granted", "license_found", "license_evidence")
+    for repo, path, scope, expression, found, evidence in zip(*(rows[name].to_pylist() for name in names), strict=True):
         folder, stored = _place(path, present[repo])
         is_lesser = expression in _LGPL_3 and (scope == "package" or bool(_LESSER.fullmatch(path.rpartition("/")[2])))
         is_text = scope == "directory"
-        kind = (stored, is_text, is_lesser, scope == "file", is_text and is_partial(path))
+        takes_away = is_text and (is_rider(path) or rides(expression))
+        about = is_text and _is_documentation_of(repo, folder, path)
+        folder = folder.rpartition("/")[0] if about else folder
+        partial = is_text and is_partial(path) and not about
+        kind = (
+            stored,
+            is_text,
+            is_lesser,
+            scope == "file",
+            partial,
+            takes_away,
+            found,
+            is_text and is_named_text(path),
+        )
         statement = Statement(expression, f"{path}: {evidence}", *kind)
         statements.setdefault(repo, {}).setdefault(folder, []).append(statement)
-    return {repo: _speaking(found) for repo, found in statements.items()}
+    return {repo: _speaking(said) for repo, said in statements.items()}
 
 
 def _speaking(statements: Statements) -> Statements:
@@ -248,7 +259,7 @@ def _with_missing(
     for repo, expression, evidence in zip(
         *(rows[name].to_pylist() for name in ("repo", "license_found", "license_evidence")), strict=True
     ):
-        missing, found = Statement(expression, evidence), statements.get(repo, {})
+        missing, found = Statement(expression, evidence, rides=True), statements.get(repo, {})
         folders = {place.folder for place in places if place.repo == repo} | {""}
         with_missing = {
             folder: [*(_around(found, folder) or found.get(folder, [])), missing] for folder in sorted(folders)
@@ -293,6 +304,13 @@ def _place(path: str, present: set[str]) -> tuple[str, bool]:
     return "/".join(parts), False
 
 
+def _is_documentation_of(repo: str, folder: str, path: str) -> bool:
+    """Whether a licence file in doc/ is, by its name, that of the project or folder whose documentation this is."""
+    above = folder.rpartition("/")[0] or repo
+    name = re.sub(r"[-_.]v?\d[\w.+~]*$", "", above.rpartition("/")[2].lower())
+    return documented(path) == name
+
+
 def _installed(folder: str, metadata: str, present: set[str]) -> str:
     """The folder of a distribution by that of its metadata: of several vendored side by side, its package's own."""
     name = metadata.rpartition(".")[0].partition("-")[0]
@@ -327,17 +345,26 @@ def _context(statements: Statements, place: Place, own: tuple[Statement, ...], c
 
 
 def _level(statements: list[Statement]) -> Level:
-    """What a folder says, in the three ways."""
+    """What a folder says, in the ways that a level has."""
     lists = {
-        statement.expression for statement in statements if statement.is_text and lists_parts(statement.expression)
-    } - {statement.expression for statement in statements if not statement.is_text}
+        statement.expression: statement.named
+        for statement in statements
+        if statement.is_text and lists_parts(statement.expression)
+    }
+    for statement in statements:
+        if not statement.is_text:
+            lists.pop(statement.expression, None)
     partial = {statement.expression for statement in statements if statement.is_partial}
     decisive = {statement.expression for statement in statements if not statement.is_partial}
     said = _settle(statements)
     return Level(
         stated=tuple(expression for expression in said if expression in decisive and expression not in lists),
         mentioned=tuple(expression for expression in said if expression in partial - decisive),
-        lists=tuple(expression for expression in said if expression in decisive and expression in lists),
+        lists=tuple(
+            (expression, lists[expression]) for expression in said if expression in decisive and expression in lists
+        ),
+        texts=tuple(statement.expression for statement in statements if statement.is_named_text),
+        riders=tuple(statement.expression for statement in statements if statement.rides),
     )
 
 
@@ -370,13 +397,17 @@ def _combine(
     encoded = batch.column("license_found").dictionary_encode()
     texts = [None, *encoded.dictionary.to_pylist()]
     is_mention = pc.starts_with(batch.column("license_evidence"), MENTION).fill_null(False)
-    text_of_row = (pc.fill_null(encoded.indices, -1).to_numpy() + 1) * 2 + pc.cast(is_mention, pa.int64()).to_numpy()
-    pairs, pair_of_row = np.unique(context_of_row * 2 * len(texts) + text_of_row, return_inverse=True)
+    is_joint = batch.column("license_joint").fill_null(False)
+    text_of_row = pc.fill_null(encoded.indices, -1).to_numpy() + 1
+    for flag in (is_mention, is_joint):
+        text_of_row = text_of_row * 2 + pc.cast(flag, pa.int64()).to_numpy()
+    pairs, pair_of_row = np.unique(context_of_row * 4 * len(texts) + text_of_row, return_inverse=True)
     found = []
     for pair in pairs.tolist():
-        context, text = divmod(pair, 2 * len(texts))
+        context, text = divmod(pair, 4 * len(texts))
         of_file, *around = surroundings[context]
-        found.append(weigh([_with_text(of_file, texts[text // 2], is_mention=bool(text % 2)), *around]))
+        told = _with_text(of_file, texts[text // 4], is_mention=bool(text & 2), is_joint=bool(text & 1))
+        found.append(weigh([told, *around]))
     other: Scope = "nearest" if scope == "strictest" else "strictest"
     columns = (
         [weighed[scope][0] for weighed in found],
@@ -387,11 +418,13 @@ def _combine(
     return licenses, classes, others
 
 
-def _with_text(level: Level, text: str | None, is_mention: bool) -> Level:
+def _with_text(level: Level, text: str | None, is_mention: bool, is_joint: bool) -> Level:
     """What is said of a file, with what its own text says."""
     if text is None:
         return level
-    return level._replace(mentioned=(text,)) if is_mention else level._replace(stated=(text, *level.stated))
+    if is_mention:
+        return level._replace(mentioned=(text,))
+    return level._replace(stated=(text, *level.stated), is_joint=is_joint)
 
 
 def _join_evidence(batch: pa.RecordBatch, contexts: list[Context], place_of_row: np.ndarray) -> pa.Array:
