@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from jobs.recipe_sources import Block, Location, TextSource
 from transforms.language import find_language, nearest_languages
 from transforms.license_class import find_license, nearest_licenses
-from transforms.quality import PRESETS
+from transforms.quality import MARKS, PRESETS
 
 NO_LANGUAGE = "none"
 """What a mixture calls the files of no language."""
@@ -129,9 +129,13 @@ class QualityBlock(Block):
         if self.preset not in PRESETS:
             raise ValueError(f"preset: {self.preset!r} is none of {', '.join(PRESETS)}")
         known = {name for preset in PRESETS.values() for name in preset}
-        for name in self.model_extra or {}:
+        for name, value in (self.model_extra or {}).items():
             if name not in known:
                 raise ValueError(f"unknown key {name!r}; the thresholds are {', '.join(sorted(known))}")
+            wanted = "true, false or null" if name in MARKS else "a number from 0 on, or null"
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+            if value is not None and not (isinstance(value, bool) if name in MARKS else is_number):
+                raise ValueError(f"{name} is {wanted}, not {value!r}")
         return self
 
     def thresholds(self) -> dict[str, Any]:

@@ -347,6 +347,8 @@ def test_broken_files_of_licences_by_path_speak_for_none(scan, content: str) -> 
         ("distribute, sublicense, and/or sell\ncopies of the Software", "and distribute copies, but not to sell them"),
         ("following conditions:\n", "following conditions:\n\nUse for military purposes is prohibited.\n"),
         ("SOFTWARE.\n", "SOFTWARE.\n\nYou may not use it to train machine learning models.\n"),
+        ("following conditions:\n", "following conditions:\n\nIt may not be used by employees of banks.\n"),
+        ("MIT License\n", "MIT License, except the files in src/, which are proprietary\n"),
     ],
 )
 def test_a_condition_written_into_a_permissive_licence(scan, changed: str, to: str) -> None:

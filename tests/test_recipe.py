@@ -42,6 +42,10 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
         ("languages: {}\n", r"recipe.yaml: sources is missing"),
         ("sources:\n  - kind: environment\ndedup:\n  near: {threshold: 7}\n", r":4: dedup.near.threshold: .* not 7"),
         ("sources:\n  - kind: environment\nquality: {preset: codex2}\n", r":3: quality: preset: 'codex2' is none of"),
+        *(
+            (f"sources:\n  - kind: environment\nquality: {{{key}: {value}}}\n", rf":3: quality: {key} is .*, not ")
+            for key, value in {"max_lines": "many", "min_lines": "-3", "max_size": "[1]", "generated": "1"}.items()
+        ),
         ("sources:\n  - kind: environment\nquality: {max_line: 10}\n", r":3: quality: unknown key 'max_line'"),
         ("sources: [\n", r"recipe.yaml:2: not valid YAML"),
         ("just text\n", r"a recipe is a mapping"),

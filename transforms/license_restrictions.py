@@ -26,9 +26,12 @@ _RESTRICTION = re.compile(
     rf"|{_NO}{_NEAR}\b(?:military|weapons?|machine learning|artificial intelligence|train(?:ing)? \w+ models?)\b"
     rf"|\b(?:military|weapons?|machine learning|artificial intelligence)\b{_NEAR}{_NO}"
     rf"|{_NO}[^.;:]{{0,30}}?\b(?:sell|sold|resell|resold)\b"
+    rf"|\b(?:may|must|can|shall) ?not be used by\b"
+    rf"|\bexcept\b{_NEAR}\b(?:proprietary|confidential|not (?:licensed|covered|free))\b"
 )
 _HINT = re.compile(
-    r"commercial|\bonly\b|military|weapon|machine learning|artificial int|\btrain|\b(?:re-?)?s[eo]l[ld]\b"
+    r"commercial|\bonly\b|be used by\b|\bexcept\b|military|weapon|machine learning|artificial int|\btrain"
+    r"|\b(?:re-?)?s[eo]l[ld]\b"
 )
 _HARMLESS = re.compile(
     r"(?:commercial(?:ly)?|profit)(?: \w+)?,? (?:and|or|and/or|as well as|&) non-? ?commercial(?:ly)?"

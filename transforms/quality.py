@@ -76,6 +76,9 @@ RULES = (
 MEASURES = (*dict.fromkeys(rule.column for rule in RULES), "language")
 """The columns that the rules look at."""
 
+MARKS = (*(rule.threshold for rule in RULES if rule.beyond == "marked"), INSPECTED)
+"""The thresholds that are true or false."""
+
 PRESETS: dict[str, dict[str, float | int | bool | None]] = {
     "none": dict.fromkeys([*(rule.threshold for rule in RULES), INSPECTED]),
     "codex": {
