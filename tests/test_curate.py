@@ -172,6 +172,7 @@ def test_beam_gives_the_same_bytes(workers: int, store: Store, dumps: Path, tmp_
     assert digests(tmp_path / "beam") == digests(Path(store.path()))
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_gives_the_same_bytes(store: Store, dumps: Path, tmp_path: Path) -> None:
     run(recipe(dumps, f"engine.address={two_nodes().address}", engine="ray"), Store(str(tmp_path / "ray")))
     write_report(store)

@@ -240,5 +240,5 @@ def test_a_benchmark_that_there_is_not_is_refused(tmp_path):
         benchmark("HumanEvil")
     with pytest.raises(ValueError, match="unknown benchmark 'mbpp'; give humaneval, or the path of a file"):
         benchmark("mbpp")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"missing\.jsonl cannot be read: No such file or directory"):
         benchmark(str(tmp_path / "missing.jsonl"))

@@ -75,6 +75,7 @@ def commands() -> Iterator[tuple[str, str]]:
                 yield page.name, command
 
 
+@pytest.mark.slow
 def test_console_blocks_run(workplace: Path, environment: dict[str, str]) -> None:
     for page, command in commands():
         words = shlex.split(command, comments=True)

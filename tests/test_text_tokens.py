@@ -136,6 +136,7 @@ def test_the_plan_tells_what_text_adds(folder: Path, store: Store) -> None:
     assert "MB in 2 for tokenize.text" in lines
 
 
+@pytest.mark.slow
 def test_beam_gives_the_same_bytes(folder: Path, store: Store) -> None:
     other = Store(str(folder / "beam"))
     run(recipe(folder, "engine.kind=beam", "engine.workers=2"), other)

@@ -114,6 +114,7 @@ def test_files_are_readable_as_the_umask_says(dialogue: Path, checkpoint: Path, 
         assert {path.name: path.stat().st_mode & 0o777 for path in files} == {path.name: mode for path in files}
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_learns(out: Path, checkpoint: Path, tmp_path: Path) -> None:
     run_on_two_ranks(["train", "--tokens", out / "tokens", "--out", tmp_path, *SMALL, "--steps", 30])
     ours, theirs = held_out(tmp_path)[-1], held_out(checkpoint)[-1]
