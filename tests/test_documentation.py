@@ -39,7 +39,7 @@ def test_links_lead_somewhere() -> None:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the README's recipe and an archive of the kind that it names."""
     folder = tmp_path_factory.mktemp("manual")
     block = re.search(r"```yaml\n# mine\.yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
@@ -58,9 +58,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(workplace: Path) -> dict[str, str]:
+def environment(example: Path) -> dict[str, str]:
     """Finds the `codesieve` of this checkout, and keeps the runs to small vocabularies."""
-    tools = workplace / "bin"
+    tools = example / "bin"
     tools.mkdir()
     (tools / "codesieve").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m jobs.cli "$@"\n')
     (tools / "codesieve").chmod(0o755)
@@ -76,7 +76,7 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_console_blocks_run(workplace: Path, environment: dict[str, str]) -> None:
+def test_console_blocks_run(example: Path, environment: dict[str, str]) -> None:
     for page, command in commands():
         words = shlex.split(command, comments=True)
         if command.startswith(NOT_RUN):
@@ -85,7 +85,7 @@ def test_console_blocks_run(workplace: Path, environment: dict[str, str]) -> Non
         if PARSED_ONLY.search(command):
             _check_words(page, words[1:])
             continue
-        done = subprocess.run(words, cwd=workplace, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=example, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{page}: {command}: {done.stderr or done.stdout}"
 
 

@@ -77,7 +77,7 @@ SECRETS = [
     ("", "sk-ant-" + "api03-4fK9xLmQ2vR7tB1nW5zY8cH4jP6sG0aX", "", "ANTHROPIC_KEY"),
     ("OpenAI('", "sk-" + "4fK9xLmQ2vR7tB1nW5zY8cH4jP6sG0aXkD3fQ9eT2uV5wM8r", "')", "OPENAI_KEY"),
     ("login('", "hf_" + "kFxLmQvRtBnWzYcHjPsGaXkDfQeTuVwMrB", "')", "HUGGING_FACE_TOKEN"),
-    ("//registry.npmjs.org/:_authToken=", "npm_" + "4fK9xLmQ2vR7tB1nW5zY8cH4jP6sG0aXkD3f", "", "NPM_TOKEN"),
+    ("//npm.corp.test/:_authToken=", "npm_" + "4fK9xLmQ2vR7tB1nW5zY8cH4jP6sG0aXkD3f", "", "NPM_TOKEN"),
     ("", "pypi-AgE" + "IcHlwaS5vcmcCJDRmSzl4TG1RMnZSN3RCMW5XNXpZOGNINGpQNnNHMGFYa0QzZg", "", "PYPI_TOKEN"),
     ("sid = '", "AC" + "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "'", "TWILIO_KEY"),
     ("", "SG." + "4fK9xLmQ2vR7tB1nW5zY8c.H4jP6sG0aXkD3fQ9eT2uV5wM8rB1nW5zY8cH4jP6sG0", "", "SENDGRID_KEY"),

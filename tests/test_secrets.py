@@ -217,7 +217,7 @@ curl --oauth2-bearer @ https://h
 X-Api-Key: @
 'X-Vault-Token' => '@'
 Cookie: session=@
-//registry.npmjs.org/:_authToken=@
+//npm.corp.test/:_authToken=@
 tool --api-key=@
 access_token=@&x=1
 {"accessToken":"@"}
