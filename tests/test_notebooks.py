@@ -1,18 +1,12 @@
-"""The notebooks run from top to bottom, one after the other in one folder, as a reader would run them."""
+"""The notebooks as they are kept; `tests/benchmarks/notebooks.py` runs them."""
 
-import os
 import re
-import sys
-import sysconfig
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-SECONDS = 600
-"""For one cell, on a machine that is busy."""
 HOME = re.compile(r"/(?:home|root|tmp|work|Users|mnt|opt)/|https?://(?!www\.apache\.org|github\.com|opensource\.org)")
 
 
@@ -43,15 +37,3 @@ def test_nothing_reusable_is_defined(path):
     assert not [
         source for source in sources if re.search(r"^\s*(def|class) |^from (jobs|pipeline|transforms)", source, re.M)
     ]
-
-
-@pytest.mark.slow
-def test_they_run(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"])
-    assert Path(sysconfig.get_path("scripts"), "codesieve").exists(), f"install codesieve for {sys.executable}"
-    for path in NOTEBOOKS:
-        book = nbformat.read(path, 4)
-        kept = [output.output_type for output in outputs(book)]
-        client = NotebookClient(book, SECONDS, coalesce_streams=True, resources={"metadata": {"path": str(tmp_path)}})
-        client.execute()
-        assert [output.output_type for output in outputs(book) if output.get("name") != "stderr"] == kept
